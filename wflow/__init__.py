@@ -1,0 +1,39 @@
+"""wflow: measures that move along Wasserstein gradient flows.
+
+``import wflow`` is light: sub-packages load when first touched.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wflow import energies, flows, integrators, mdp, measures, neurons, plotting, spaces, storage
+    from wflow.loop import Solution, Status, solve
+    from wflow.storage import open
+
+try:
+    __version__ = version("wflow")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0.0.0"
+
+_MODULES = ("energies", "flows", "integrators", "mdp", "measures", "neurons", "plotting", "record", "spaces", "storage")
+_NAMES = {"solve": "wflow.loop", "Solution": "wflow.loop", "Status": "wflow.loop", "open": "wflow.storage"}
+
+__all__ = [  # noqa: PLE0604
+    "Solution", "Status", "energies", "flows", "integrators", "mdp", "measures", "neurons", "open", "plotting", "solve", "spaces", "storage",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"wflow.{name}")
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'wflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_NAMES})

@@ -1,0 +1,84 @@
+"""The guarded Numba compiler, its clock, and thread counts: the one place that knows of compiled code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import numba
+from numba.core import event
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["FASTMATH", "blas_single_thread", "compile_seconds", "njit", "prange", "set_threads"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# `reassoc` would undo the rounding trick of exp's range reduction; without `nnan` and `ninf`, NaN stays visible.
+FASTMATH = frozenset({"contract", "arcp", "nsz"})
+
+prange = numba.prange
+
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+def njit(**options: Any) -> Callable[[F], F]:
+    """``numba.njit(cache=True, ...)`` that still imports where no cache folder can be written.
+
+    Kernels must stay at module level: a closure over another compiled function misses the disk cache in every process.
+    """
+
+    def compile_with_cache(function: F) -> F:
+        try:
+            return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        except RuntimeError:  # no locator: neither the package's folder nor the user's cache is writable
+            return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+    return compile_with_cache
+
+
+class _CompileClock(event.Listener):  # type: ignore[misc]
+    """Seconds spent in Numba's compiler by this process, nested compilations counted once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+        self._start = 0.0
+
+    def on_start(self, event: Any) -> None:
+        if self._depth == 0:
+            self._start = time.perf_counter()
+        self._depth += 1
+
+    def on_end(self, event: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self.seconds += time.perf_counter() - self._start
+
+
+_clock = _CompileClock()
+event.register("numba:compile", _clock)
+
+
+def compile_seconds() -> float:
+    """Seconds this process has spent compiling so far; the difference of two calls times what lies between."""
+    return _clock.seconds
+
+
+def set_threads(count: int) -> None:
+    """Use `count` threads in parallel kernels (at most the number Numba was started with); results do not depend on it."""
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@contextmanager
+def blas_single_thread() -> Iterator[None]:
+    """Hold BLAS to one thread, so that its sums come out in the same order wherever they run."""
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
