@@ -1,0 +1,92 @@
+"""f_ν on all nodes and its adjoint, by the fastest kernel that is exact for the activation and the nodes."""
+
+from __future__ import annotations
+
+
+import numpy as np
+
+from wflow import _checks
+from wflow._checks import Array
+from wflow.neurons import compressed, direct, hinge, separable
+from wflow.neurons.activations import Activation, ActivationLike, get
+from wflow.spaces import Space
+
+__all__ = ["ALGORITHMS", "Network"]
+
+ALGORITHMS = ("auto", "direct", "hinge", "compressed", "separable")
+_WORTH_COMPRESSING = 256  # neurons from which the interpolations pay
+
+
+class Network:
+    """Mean-field network of one hidden layer on a grid of state and action nodes (math.md §3).
+
+    Parameters
+    ----------
+    activation : str, Activation or pair of compiled functions
+        See `wflow.neurons.get`.
+    states, actions : Space
+        Nodes s_i (n_s, d_s) and a_j (n_a, d_a).
+    width : float, optional
+        Length ℓ of the radial bump.
+    algorithm : str
+        "hinge" (ReLU, sorted 1-D actions): O(N n_s + M) at most. "compressed" (analytic activations): O(N p²) with
+        p ≲ 50. "separable" (radial bumps) and "direct" (everything else): O(N M). "auto" takes the first that fits.
+        Memory is O(N + M) always.
+    """
+
+    def __init__(self, activation: ActivationLike, states: Space, actions: Space, *, width: float | None = None,
+                 algorithm: str = "auto") -> None:  # fmt: skip
+        self.activation: Activation = get(activation, width)
+        self.states = states
+        self.actions = actions
+        self.shape = (states.size, actions.size)
+        self.n_parameters = self.activation.n_parameters(states.dimension, actions.dimension)
+        if actions.dimension < 1:
+            raise ValueError(f"actions must have at least one coordinate for a neuron to depend on; got {actions!r}")
+        allowed = self._allowed()
+        self.algorithm = _checks.choice("algorithm", algorithm, ("auto", *allowed))
+        self._direct_nodes = (np.ascontiguousarray(states.nodes.T), np.ascontiguousarray(actions.nodes.T))
+        self._grid = hinge.Grid(states.nodes, actions.nodes[:, 0]) if "hinge" in allowed else None
+        self._compressed = compressed.Compressed(self.activation, states.nodes, actions.nodes) if "compressed" in allowed else None
+
+    def _allowed(self) -> tuple[str, ...]:
+        """Algorithms that fit the activation and the nodes, best first."""
+        if self.activation.radial:
+            return ("separable",)
+        nodes = self.actions.nodes
+        if self.activation.name == "relu" and nodes.shape[1] == 1 and (np.diff(nodes[:, 0]) > 0.0).all():
+            return ("hinge", "direct")
+        return ("compressed", "direct") if self.activation.singularity > 0.0 else ("direct",)
+
+    def _choose(self, n: int) -> str:
+        if self.algorithm != "auto":
+            return self.algorithm
+        best = self._allowed()[0]
+        return "direct" if best == "compressed" and n < _WORTH_COMPRESSING else best
+
+    def forward(self, points: Array, weights: Array) -> Array:
+        """f_ν (n_s, n_a) of the measure with points (N, m) and weights (N,)."""
+        algorithm = self._choose(len(points))
+        if algorithm == "hinge" and self._grid is not None:
+            return hinge.forward(points, weights, self._grid)
+        if algorithm == "compressed" and self._compressed is not None:
+            return self._compressed.forward(points, weights)
+        if algorithm == "separable":
+            return separable.forward(points, weights, self.states.nodes, self.actions.nodes, self.activation.width)
+        return direct.forward(self.activation.pair, points, weights, *self._direct_nodes)
+
+    def adjoint(self, points: Array, signal: Array) -> Array:
+        """Gradient (N, m) in ω of sum_ij G_ij ψ(s_i, a_j; ω) at the points, for a signal G (n_s, n_a).
+
+        Its first column is g_ν = sum_ij G_ij φ_ij, so the sum itself is ω0 times that column.
+        """
+        algorithm = self._choose(len(points))
+        if algorithm == "hinge" and self._grid is not None:
+            return hinge.adjoint(points, self._grid, signal)
+        if algorithm == "compressed" and self._compressed is not None:
+            return self._compressed.adjoint(points, signal)
+        if algorithm == "separable":
+            return separable.adjoint(points, self.states.nodes, self.actions.nodes, self.activation.width, signal)
+        return direct.adjoint(self.activation.pair, points, *self._direct_nodes, signal)
+
+
