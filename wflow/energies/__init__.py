@@ -1,0 +1,6 @@
+"""Energies: functionals of measures and their Wasserstein gradients."""
+
+from wflow.energies.base import Energy, Evaluation
+from wflow.energies.policy_value import PolicyEvaluation, PolicyValue
+
+__all__ = ["Energy", "Evaluation", "PolicyEvaluation", "PolicyValue"]

@@ -1,0 +1,60 @@
+"""What an energy is: a functional of measures whose Wasserstein gradient a flow follows (math.md §0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from wflow._checks import Array
+from wflow.measures import ParticleMeasure
+
+__all__ = ["Energy", "Evaluation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """An energy at a measure, from one shared computation.
+
+    Attributes
+    ----------
+    measure : ParticleMeasure
+    value : float
+        E(ν).
+    velocity : ndarray, shape (N, m)
+        ``sense · ∇ first_variation`` at the particles.
+    """
+
+    measure: ParticleMeasure
+    value: float
+    velocity: Array
+
+    @property
+    def dissipation(self) -> float:
+        """∫ |velocity|² dν, the rate at which the energy moves in its sense: ``dE/dt = sense · dissipation`` (math.md §3)."""
+        return float(self.measure.weights @ np.einsum("nm,nm->n", self.velocity, self.velocity))
+
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers that a flow records: ``energy`` and ``dissipation``, and what an energy adds."""
+        return {"energy": self.value, "dissipation": self.dissipation}
+
+
+class Energy(Protocol):
+    """A functional E of measures; `value` and `velocity` are all that a flow needs.
+
+    An energy that shares work between the two has ``evaluate(measure) -> Evaluation`` as well.
+    """
+
+    @property
+    def sense(self) -> int:
+        """+1 if the flow ascends the energy, −1 if it descends."""
+        ...
+
+    def value(self, measure: ParticleMeasure) -> float:
+        """E(ν)."""
+        ...
+
+    def velocity(self, measure: ParticleMeasure) -> Array:
+        """``sense · ∇ first_variation`` at the particles, shape (N, m); for a cloud ``∂E/∂ω_n = p_n · sense · velocity_n``."""
+        ...

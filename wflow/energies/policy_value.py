@@ -1,0 +1,163 @@
+"""Value of the mean-field softmax policy: the energy E(ν) of math.md §3."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from wflow import _checks, mdp
+from wflow._checks import Array
+from wflow.energies._kernels import covariance_signal, log_softmax
+from wflow.energies.base import Evaluation
+from wflow.mdp.evaluation import _evaluate
+from wflow.measures import ParticleMeasure
+from wflow.neurons import Network
+from wflow.neurons.activations import ActivationLike
+
+__all__ = ["PolicyEvaluation", "PolicyValue"]
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyEvaluation(Evaluation):
+    """E(ν), its velocity, and what the same pass gives.
+
+    Attributes
+    ----------
+    signal : ndarray, shape (n_s, n_a)
+        ``G_ij = ϱ_i w_j π_ij δ_ij``; its rows sum to 0.
+    bellman : wflow.mdp.PolicyEvaluation
+        Value, action value, occupancy and advantage δ of the policy π_ν; ``bellman.log_policy`` is log π_ν.
+    """
+
+    signal: Array
+    bellman: mdp.PolicyEvaluation
+    _energy: PolicyValue
+
+    @property
+    def log_policy(self) -> Array:
+        """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
+        return self.bellman.log_policy
+
+    @cached_property
+    def gap(self) -> float:
+        """E* − E(ν) ≥ 0, as a sum of non-negative terms (math.md §2)."""
+        return mdp.exact_gap(self._energy.mdp, self.bellman, self._energy.optimum)
+
+    @cached_property
+    def certificate(self) -> mdp.GapCertificate:
+        """Two-sided bound on the gap from the policy alone (math.md §2)."""
+        return mdp.gap_certificate(self._energy.mdp, self.bellman)
+
+    @cached_property
+    def residual(self) -> float:
+        """sup |δ|, the Bellman residual that vanishes at the optimum only (τ > 0)."""
+        return float(np.abs(self.bellman.advantage).max())
+
+    def diagnostics(self) -> dict[str, float]:
+        """energy, dissipation, gap with both bounds of its certificate, and sup|δ|."""
+        bounds = self.certificate
+        return {**super().diagnostics(), "gap": self.gap, "gap_lower": bounds.lower, "gap_upper": bounds.upper, "residual": self.residual}
+
+    def finals(self) -> dict[str, Array]:
+        """What a run keeps of its last state: ``log_policy`` (n_s, n_a)."""
+        return {"log_policy": self.log_policy}
+
+
+class PolicyValue:
+    """E(ν) = sum_i ρ0_i V_i for the policy π_ν ∝ exp f_ν (Agazzi & Lu 2021, eqs. 8 and 11); maximised (``sense = +1``).
+
+    Cost of an evaluation: that of the network's kernels (`wflow.neurons.Network`; O(N n_s + M) at most for ReLU on one
+    action coordinate, M = n_s n_a) and one LU factorisation, O(n_s³). Memory O(N + M).
+
+    Parameters
+    ----------
+    mdp : MDP
+    activation : str, Activation or pair of compiled functions
+        "relu", "tanh", "sigmoid", "softplus", "gaussian", "rbf", or the user's own (σ, σ').
+    width : float, optional
+        Length ℓ of the radial bump "rbf".
+    algorithm : str
+        Kernel of the network, "auto" by default.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Number of columns m of the measures: [ω0, k_s, k_a, b], or [ω0, c_s, c_a] for "rbf".
+    seconds : dict
+        Wall seconds spent in policy evaluation so far, under ``"linear algebra"``.
+    """
+
+    sense = +1
+
+    def __init__(self, mdp: mdp.MDP, activation: ActivationLike = "relu", *, width: float | None = None, algorithm: str = "auto") -> None:
+        self.mdp = mdp
+        self.network = Network(activation, mdp.states, mdp.actions, width=width, algorithm=algorithm)
+        self.n_parameters = self.network.n_parameters
+        self.seconds = {"linear algebra": 0.0}
+
+    @cached_property
+    def optimum(self) -> mdp.Optimum:
+        """The optimal policy and value E*, solved for when first asked for."""
+        return mdp.optimum(self.mdp)
+
+    def evaluate(self, measure: ParticleMeasure) -> PolicyEvaluation:
+        """Value, velocity and the diagnostics that fall out of one pass.
+
+        Parameters
+        ----------
+        measure : ParticleMeasure
+            points (N, m) in the layout of math.md §0, weights (N,).
+
+        Raises
+        ------
+        ValueError
+            If the points do not have `n_parameters` columns.
+        """
+        bellman = self._policy(measure)
+        signal = self._signal(bellman)
+        velocity = self.network.adjoint(measure.points, signal)  # gradient of the first variation, (N, m)
+        return PolicyEvaluation(measure, bellman.objective, velocity, signal, bellman, self)
+
+    def value(self, measure: ParticleMeasure) -> float:
+        """E(ν)."""
+        return self._policy(measure).objective
+
+    def velocity(self, measure: ParticleMeasure) -> Array:
+        """F(ω_n; ν) = ∇ first_variation at the particles, shape (N, m); ``∂E/∂ω_n = p_n F(ω_n)``."""
+        return self.evaluate(measure).velocity
+
+    def first_variation(self, measure: ParticleMeasure, points: Array) -> Array:
+        """Ψ_ν(ω) = sum_ij G_ij ψ(s_i, a_j; ω) at points (K, m), shape (K,)."""
+        points = _checks.array("points", points, (None, self.n_parameters))
+        variation: Array = points[:, 0] * self.network.adjoint(points, self._signal(self._policy(measure)))[:, 0]
+        return variation
+
+    def log_policy(self, measure: ParticleMeasure) -> Array:
+        """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
+        if measure.points.shape[1] != self.n_parameters:
+            raise ValueError(f"measure must have points with {self.n_parameters} columns; got {measure.points.shape[1]}")
+        energy = self.network.forward(measure.points, measure.weights)  # f_ν on all nodes, (n_s, n_a)
+        log_softmax(energy, self.mdp.actions.weights, energy)
+        return energy
+
+    def static(self) -> dict[str, Array]:
+        """The problem as a stored run keeps it: nodes, action weights, E* and the optimal log-policy."""
+        return {
+            "states": self.mdp.states.nodes, "actions": self.mdp.actions.nodes, "action_weights": self.mdp.actions.weights,
+            "optimal_value": np.array(self.optimum.objective), "optimal_log_policy": self.optimum.log_policy,
+        }  # fmt: skip
+
+    def _policy(self, measure: ParticleMeasure) -> mdp.PolicyEvaluation:
+        log_policy = self.log_policy(measure)
+        start = time.perf_counter()
+        bellman = _evaluate(self.mdp, log_policy)  # one LU: V, Q, occupancy
+        self.seconds["linear algebra"] += time.perf_counter() - start
+        return bellman
+
+    def _signal(self, bellman: mdp.PolicyEvaluation) -> Array:
+        signal = np.empty_like(bellman.policy)
+        covariance_signal(bellman.occupancy, self.mdp.actions.weights, bellman.policy, bellman.advantage, signal)
+        return signal

@@ -1,0 +1,99 @@
+"""The Wasserstein gradient flow of an energy, in particles: ``dω_n/dt = velocity(ω_n; ν)`` (math.md §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from wflow._checks import Array
+from wflow.energies import Energy, Evaluation
+from wflow.measures import ParticleMeasure
+
+__all__ = ["WassersteinFlow"]
+
+
+class WassersteinFlow:
+    """∂_t ν + div(ν · velocity) = 0 by characteristics: points move, weights stay. Implements `wflow.flows.Flow`.
+
+    Parameters
+    ----------
+    energy : Energy
+        Anything with `value` and `velocity`; `evaluate` is used where there is one.
+
+    Notes
+    -----
+    State y: the points (N, m), row after row. One field evaluation per `rhs`; it is remembered, so that `diagnostics` at the
+    state evaluated last costs nothing more. No copy of the state.
+    """
+
+    state_kind = "particles"
+
+    def __init__(self, energy: Energy) -> None:
+        for name in ("value", "velocity"):
+            if not callable(getattr(energy, name, None)):
+                raise TypeError(f"energy must have a method {name}(measure); got {energy!r}")
+        if getattr(energy, "sense", None) not in (1, -1):
+            raise ValueError(f"energy must have a sense of +1 (ascent) or -1 (descent); got {getattr(energy, 'sense', None)!r}")
+        self.energy = energy
+        self.seconds: dict[str, float] = getattr(energy, "seconds", {})
+        self._evaluate: Callable[[ParticleMeasure], Evaluation] = getattr(energy, "evaluate", self._separately)
+        self._weights = np.empty(0)
+        self._last: tuple[float, Array, Evaluation] | None = None
+
+    def _separately(self, measure: ParticleMeasure) -> Evaluation:
+        return Evaluation(measure, float(self.energy.value(measure)), self.energy.velocity(measure))
+
+    def pack(self, initial: ParticleMeasure) -> Array:
+        """Points of the measure as a flat array (N m,); the flow keeps the weights, and moves one measure at a time."""
+        if not isinstance(initial, ParticleMeasure):
+            raise TypeError(f"initial must be a ParticleMeasure; got {initial!r}")
+        wanted = getattr(self.energy, "n_parameters", initial.dimension)
+        if initial.dimension != wanted:
+            raise ValueError(f"initial must have points with {wanted} columns for this energy; got {initial.dimension}")
+        self._weights = initial.weights
+        self._last = None
+        return initial.points.ravel().copy()
+
+    def unpack(self, y: Array) -> ParticleMeasure:
+        """The measure of a flat array (N m,), which it does not copy."""
+        return ParticleMeasure._trusted(y.reshape(len(self._weights), -1), self._weights)
+
+    def rhs(self, t: float, y: Array) -> Array:
+        """Velocities, flat (N m,)."""
+        evaluation = self._evaluate(self.unpack(y))
+        self._last = (t, y, evaluation)
+        return evaluation.velocity.ravel()
+
+    def diagnostics(self, t: float, y: Array) -> dict[str, float]:
+        """Diagnostics of the energy's evaluation at y; free if `rhs` saw this very array last."""
+        return self.evaluation(t, y).diagnostics()
+
+    def evaluation(self, t: float, y: Array) -> Evaluation:
+        """The energy's evaluation at y.
+
+        The one remembered serves if it was made of the same array at the same time: a method that fills one array again and
+        again calls at other times.
+        """
+        if self._last is not None and self._last[1] is y and abs(self._last[0] - t) <= 1e-12 * abs(t):
+            return self._last[2]
+        return self._evaluate(self.unpack(y))
+
+    def error_norm(self, scaled: Array) -> float:
+        """``sqrt(sum_n p_n |e_n|²)``: a particle counts by its mass; all alike if none has mass."""
+        square = np.einsum("nm,nm->n", *(2 * [scaled.reshape(len(self._weights), -1)]))
+        return float(np.sqrt(self._weights @ square))
+
+    def static(self) -> dict[str, Array]:
+        """Weights, and the arrays that describe the energy's problem, for figures that are made from the file alone."""
+        described: dict[str, Any] = getattr(self.energy, "static", dict)()
+        return {"weights": self._weights, **described}
+
+    def finals(self, t: float, y: Array) -> dict[str, Array]:
+        """What the energy wants kept of the last state."""
+        evaluation = self.evaluation(t, y)
+        finals: dict[str, Array] = evaluation.finals() if hasattr(evaluation, "finals") else {}
+        return finals
+
+

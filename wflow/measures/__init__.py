@@ -1,0 +1,6 @@
+"""Measures that move, and the laws they start from."""
+
+from wflow.measures import laws
+from wflow.measures.particles import ParticleMeasure
+
+__all__ = ["ParticleMeasure", "laws"]
