@@ -10,9 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wflow import energies, flows, integrators, mdp, measures, neurons, plotting, spaces, storage
-    from wflow.loop import Solution, Status, solve
-    from wflow.storage import open
+    from wflow import energies, flows, integrators, mdp, measures, neurons, plotting, record, spaces, storage
+    from wflow.loop import Solution, Status, open, solve  # noqa: A004 (wflow.open, as h5py.File or xarray.open_dataset)
 
 try:
     __version__ = version("wflow")
@@ -20,9 +19,9 @@ except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0.0.0"
 
 _MODULES = ("energies", "flows", "integrators", "mdp", "measures", "neurons", "plotting", "record", "spaces", "storage")
-_NAMES = {"solve": "wflow.loop", "Solution": "wflow.loop", "Status": "wflow.loop", "open": "wflow.storage"}
+_NAMES = {"solve": "wflow.loop", "Solution": "wflow.loop", "Status": "wflow.loop", "open": "wflow.loop"}
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "Solution", "Status", "energies", "flows", "integrators", "mdp", "measures", "neurons", "open", "plotting", "solve", "spaces", "storage",
 ]  # fmt: skip
 

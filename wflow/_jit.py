@@ -12,23 +12,25 @@ import numba
 from numba.core import event
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["FASTMATH", "blas_single_thread", "compile_seconds", "njit", "prange", "set_threads"]
+__all__ = ["FASTMATH", "REASSOC", "blas_single_thread", "compile_seconds", "njit", "prange", "set_threads"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # `reassoc` would undo the rounding trick of exp's range reduction; without `nnan` and `ninf`, NaN stays visible.
 FASTMATH = frozenset({"contract", "arcp", "nsz"})
+REASSOC = FASTMATH | {"reassoc"}  # for sums that may be split over vector lanes
 
 prange = numba.prange
 
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
-def njit(**options: Any) -> Callable[[F], F]:
+def njit(*, fastmath: frozenset[str] = frozenset(), **options: Any) -> Callable[[F], F]:
     """``numba.njit(cache=True, ...)`` that still imports where no cache folder can be written.
 
     Kernels must stay at module level: a closure over another compiled function misses the disk cache in every process.
     """
+    options = {"fastmath": set(fastmath), "error_model": "numpy", **options}
 
     def compile_with_cache(function: F) -> F:
         try:
@@ -47,12 +49,12 @@ class _CompileClock(event.Listener):  # type: ignore[misc]
         self._depth = 0
         self._start = 0.0
 
-    def on_start(self, event: Any) -> None:
+    def on_start(self, event: Any) -> None:  # noqa: ARG002
         if self._depth == 0:
             self._start = time.perf_counter()
         self._depth += 1
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, event: Any) -> None:  # noqa: ARG002
         self._depth -= 1
         if self._depth == 0:
             self.seconds += time.perf_counter() - self._start

@@ -53,7 +53,7 @@ class Space:
     @property
     def dimension(self) -> int:
         """Number of coordinates d."""
-        return self.nodes.shape[1]
+        return int(self.nodes.shape[1])
 
     @property
     def total(self) -> float:

@@ -38,7 +38,7 @@ class PolicyEvaluation(Evaluation):
 
     @property
     def log_policy(self) -> Array:
-        """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
+        """Log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
         return self.bellman.log_policy
 
     @cached_property
@@ -53,7 +53,7 @@ class PolicyEvaluation(Evaluation):
 
     @cached_property
     def residual(self) -> float:
-        """sup |δ|, the Bellman residual that vanishes at the optimum only (τ > 0)."""
+        """Sup |δ|, the Bellman residual that vanishes at the optimum only (τ > 0)."""
         return float(np.abs(self.bellman.advantage).max())
 
     def diagnostics(self) -> dict[str, float]:
@@ -136,7 +136,7 @@ class PolicyValue:
         return variation
 
     def log_policy(self, measure: ParticleMeasure) -> Array:
-        """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
+        """Log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
         if measure.points.shape[1] != self.n_parameters:
             raise ValueError(f"measure must have points with {self.n_parameters} columns; got {measure.points.shape[1]}")
         energy = self.network.forward(measure.points, measure.weights)  # f_ν on all nodes, (n_s, n_a)

@@ -20,7 +20,7 @@ class Law(Protocol):
     """A probability law on R."""
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """n independent values, shape (n,)."""
+        """N independent values, shape (n,)."""
         ...
 
 
@@ -36,7 +36,7 @@ class Normal:
         _checks.real("variance", self.variance, at_least=0.0)
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """n independent values, shape (n,)."""
+        """N independent values, shape (n,)."""
         return rng.normal(self.mean, self.variance**0.5, n)
 
 
@@ -51,7 +51,7 @@ class Uniform:
         _checks.real("high", self.high, above=_checks.real("low", self.low))
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """n independent values, shape (n,)."""
+        """N independent values, shape (n,)."""
         return rng.uniform(self.low, self.high, n)
 
 
@@ -65,7 +65,7 @@ class Point:
         _checks.real("value", self.value)
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:  # noqa: ARG002 (a law's signature)
-        """n times the value, shape (n,)."""
+        """N times the value, shape (n,)."""
         return np.full(n, float(self.value))
 
 

@@ -37,10 +37,8 @@ class ParticleMeasure:
         points = _checks.array("points", points, (None, None))
         if len(points) == 0:
             raise ValueError("points must have at least one row; got none")
-        if weights is None:
-            weights = np.full(len(points), 1.0 / len(points))
-        else:
-            weights = _checks.probability("weights", weights, (len(points),))
+        uniform = np.full(len(points), 1.0 / len(points))
+        weights = uniform if weights is None else _checks.probability("weights", weights, (len(points),))
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "weights", weights)
 
@@ -52,7 +50,7 @@ class ParticleMeasure:
     @property
     def dimension(self) -> int:
         """Number of coordinates m."""
-        return self.points.shape[1]
+        return int(self.points.shape[1])
 
     def mean(self) -> Array:
         """Mean, shape (m,)."""

@@ -168,7 +168,7 @@ def adjoint_row(value: Any, derivative: Any, h: float, z: Array, g: Array, by_no
     raise NotImplementedError("compiled code only")
 
 
-@overload(forward_row)  # type: ignore[untyped-decorator]
+@overload(forward_row)
 def _choose_forward(value: Any, derivative: Any, h: Any, z: Any, w: Any, out: Any) -> Any:
     def builtin(value: Any, derivative: Any, h: Any, z: Any, w: Any, out: Any) -> Any:
         _builtin_forward(value, h, z, w, out)
@@ -180,7 +180,7 @@ def _choose_forward(value: Any, derivative: Any, h: Any, z: Any, w: Any, out: An
     return builtin if isinstance(value, types.Integer) else custom
 
 
-@overload(adjoint_row)  # type: ignore[untyped-decorator]
+@overload(adjoint_row)
 def _choose_adjoint(value: Any, derivative: Any, h: Any, z: Any, g: Any, by_node: Any) -> Any:
     def builtin(value: Any, derivative: Any, h: Any, z: Any, g: Any, by_node: Any) -> Any:
         return _builtin_adjoint(value, h, z, g, by_node)

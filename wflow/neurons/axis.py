@@ -79,7 +79,7 @@ def one_slot(base: float, shift: float, k: float, to_bin: float, padded: Array, 
     inside = max(0.5, min(lookup.shape[0] - 0.5, position))
     slot = int(inside)
     near = inside - slot
-    if not ((near > margin) & (near < 1.0 - margin) & (position == position)):  # noqa: PLR0124 (NaN)
+    if not ((near > margin) & (near < 1.0 - margin) & (position == position)):
         slot = check_slot(lookup[slot], base, shift, k, padded)
     return slot
 
@@ -101,7 +101,7 @@ def guess_slots(h: Array, count: int, k: float, first: float, scale: float, marg
             inside = max(0.5, min(top, position))
             b = np.int64(inside)
             near = inside - b
-            safe = (near > margin) & (near < 1.0 - margin) & (position == position)  # noqa: PLR0124 (NaN)
+            safe = (near > margin) & (near < 1.0 - margin) & (position == position)
             guess[i] = b if safe else -1 - b
             unsafe += 0 if safe else 1
     return unsafe

@@ -20,10 +20,11 @@ from wflow._jit import blas_single_thread
 from wflow.neurons import direct
 from wflow.neurons.activations import Activation
 from wflow.neurons.axis import Ints
+from wflow.neurons.direct import Axes, split
 
 __all__ = ["Compressed"]
 
-_SIZES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80)
+_SIZES = (8, 12, 16, 24, 32, 40, 48, 64, 80)
 _LOG_ACCURACY = 37.0  # -log of the interpolation error asked for: 8e-17, before the small factor
 
 
@@ -38,7 +39,7 @@ def _steepest(size: int, singularity: float) -> float:
 
 @dataclass(frozen=True)
 class _Level:
-    """Interpolation nodes (1, p) on an axis, the weights (n, p) that carry values to the n nodes, and the slopes they serve."""
+    """Interpolation nodes (p, d) on an axis, the weights (n, p) that carry values to the n nodes, and the slopes they serve."""
 
     nodes: Array
     weights: Array | None  # None: the nodes themselves
@@ -48,7 +49,7 @@ class _Level:
 def _levels(nodes: Array, singularity: float) -> list[_Level]:
     """Levels of one axis, nodes (n, d) given; only the nodes themselves unless d = 1."""
     n, d = nodes.shape
-    whole = _Level(np.ascontiguousarray(nodes.T), None, math.inf)
+    whole = _Level(nodes, None, math.inf)
     if d != 1 or n <= _SIZES[0]:
         return [whole]
     centre, half = (nodes.max() + nodes.min()) / 2.0, (nodes.max() - nodes.min()) / 2.0
@@ -60,7 +61,7 @@ def _levels(nodes: Array, singularity: float) -> list[_Level]:
         hit = difference == 0.0
         barycentric = np.where(hit, 0.0, np.sin(angle) * (-1.0) ** np.arange(size)) / np.where(hit, 1.0, difference)
         barycentric[hit.any(axis=1)] = hit[hit.any(axis=1)]
-        found.append(_Level(x[None], barycentric / barycentric.sum(axis=1, keepdims=True), _steepest(size, singularity) / half))
+        found.append(_Level(x[:, None], barycentric / barycentric.sum(axis=1, keepdims=True), _steepest(size, singularity) / half))
     return [*found, whole]
 
 
@@ -68,56 +69,63 @@ class Compressed:
     """Kernels for one analytic activation on fixed nodes.
 
     Cost O(N p_s p_a) with p the number of Chebyshev nodes a neuron's slope asks for (about 24 for |k| = 1.4, tanh on an
-    interval of length 1) and O(levels² p M^(1/2)) for the interpolations; memory O(N + M).
+    interval of length 1), and O(levels² p M^(1/2)) for the interpolations; memory O(N + levels² M).
     """
 
     def __init__(self, activation: Activation, states: Array, actions: Array) -> None:
         self._pair = activation.pair
-        self._states = _levels(states, activation.singularity)
-        self._actions = _levels(actions, activation.singularity)
         self._d_s = states.shape[1]
         self._shape = (len(states), len(actions))
+        self._levels = (_levels(states, activation.singularity), _levels(actions, activation.singularity))
+        self._axes = (Axes.of([level.nodes for level in self._levels[0]]), Axes.of([level.nodes for level in self._levels[1]]))
 
-    def _classes(self, points: Array) -> tuple[Ints, list[tuple[int, int, slice]]]:
-        """A stable order of the neurons by class, and (state level, action level, slice of that order) of every class in use."""
+    def _classes(self, points: Array) -> tuple[Ints, list[tuple[int, int, int, int]]]:
+        """A stable order of the neurons by class, and the tasks (begin, end, state level, action level) in that order."""
         level = []
-        for levels, column in ((self._states, 1), (self._actions, 1 + self._d_s)):
+        for levels, column in zip(self._levels, (1, 1 + self._d_s), strict=True):
             slopes = np.abs(points[:, column]) if len(levels) > 1 else np.zeros(len(points))
             level.append(np.searchsorted([one.steepest for one in levels[:-1]], slopes))
-        joint = level[0] * len(self._actions) + level[1]
+        joint = level[0] * len(self._levels[1]) + level[1]
         order = np.argsort(joint, kind="stable")
-        starts = np.searchsorted(joint[order], np.arange(len(self._states) * len(self._actions) + 1))
-        classes = [(c // len(self._actions), c % len(self._actions), slice(starts[c], starts[c + 1])) for c in range(len(starts) - 1)]
-        return order, [c for c in classes if c[2].start < c[2].stop]
+        present, starts = np.unique(joint[order], return_index=True)
+        tasks = []
+        for code, begin, end in zip(present, starts, [*starts[1:], len(points)], strict=True):
+            s, a = divmod(int(code), len(self._levels[1]))
+            tasks += split(int(begin), int(end), s, a, len(self._levels[0][s].nodes) * len(self._levels[1][a].nodes))
+        return order, tasks
 
     def forward(self, points: Array, weights: Array) -> Array:
-        """f (n_s, n_a) = sum_n p_n ω0 σ(k_s·s_i + k_a·a_j + b)."""
-        order, classes = self._classes(points)
-        points, weights = points[order], weights[order]
+        """F (n_s, n_a) = sum_n p_n ω0 σ(k_s·s_i + k_a·a_j + b)."""
+        order, tasks = self._classes(points)
+        sums = direct.forward(self._pair, points[order], weights[order], tasks, *self._axes)
+        by_class: dict[tuple[int, int], Array] = {}
+        for task, part in zip(tasks, sums, strict=True):
+            by_class[task[2:]] = by_class[task[2:]] + part if task[2:] in by_class else part
         by_action: dict[int, Array] = {}
         out = np.zeros(self._shape)
         with blas_single_thread():
-            for i, j, members in classes:
-                states, actions = self._states[i], self._actions[j]
-                part = direct.forward(self._pair, points[members], weights[members], states.nodes, actions.nodes)
+            for (s, a), part in by_class.items():
+                states, actions = self._levels[0][s], self._levels[1][a]
+                part = part[: len(states.nodes), : len(actions.nodes)]
                 part = part if states.weights is None else states.weights @ part
-                by_action[j] = by_action[j] + part if j in by_action else part
-            for j, part in by_action.items():
-                interpolate = self._actions[j].weights
+                by_action[a] = by_action[a] + part if a in by_action else part
+            for a, part in by_action.items():
+                interpolate = self._levels[1][a].weights
                 out += part if interpolate is None else part @ interpolate.T
         return out
 
     def adjoint(self, points: Array, signal: Array) -> Array:
         """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), for a signal G (n_s, n_a)."""
-        order, classes = self._classes(points)
-        points = points[order]
-        out = np.empty_like(points)
+        order, tasks = self._classes(points)
+        signals = np.empty((len(self._levels[0]), len(self._levels[1]), *self._shape))
         by_action: dict[int, Array] = {}
         with blas_single_thread():
-            for i, j, members in classes:
-                states, actions = self._states[i], self._actions[j]
-                if j not in by_action:
-                    by_action[j] = signal if actions.weights is None else signal @ actions.weights
-                part = by_action[j] if states.weights is None else states.weights.T @ by_action[j]
-                out[order[members]] = direct.adjoint(self._pair, points[members], states.nodes, actions.nodes, part)
+            for s, a in {task[2:] for task in tasks}:
+                states, actions = self._levels[0][s], self._levels[1][a]
+                if a not in by_action:
+                    by_action[a] = signal if actions.weights is None else signal @ actions.weights
+                part = by_action[a] if states.weights is None else states.weights.T @ by_action[a]
+                signals[s, a, : part.shape[0], : part.shape[1]] = part
+        out = np.empty_like(points)
+        out[order] = direct.adjoint(self._pair, points[order], tasks, *self._axes, signals)
         return out

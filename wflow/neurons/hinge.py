@@ -77,7 +77,7 @@ def _fill_slots(points: Array, n: int, lo: int, hi: int, states: Array, padded: 
 
 
 @njit(inline="always")
-def _visited(points: Array, n: int, n_s: int, d_s: int, padded: Array, r_padded: Array, r_lookup: Ints, r_scale: float,
+def _visited(points: Array, n: int, n_s: int, padded: Array, r_padded: Array, r_lookup: Ints, r_scale: float,
              r_margin: float) -> tuple[int, int, int]:  # fmt: skip
     """States lo to hi to visit one by one, and the slot on the state axis where all actions become active (-1: no state axis)."""
     if r_padded.shape[0] == 0:
@@ -110,7 +110,7 @@ def _scatter(points: Array, weights: Array, begin: int, end: int, n_s: int, stat
         slope = w * abs(k)
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
-        lo, hi, whole = _visited(points, n, n_s, d_s, padded, r_padded, r_lookup, r_scale, r_margin)
+        lo, hi, whole = _visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
         if whole >= 0:
             k_s = points[n, 1]
             direction = np.uint64(0 if k_s >= 0.0 else 1)
@@ -276,7 +276,7 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
         outer = points[n, 0]
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
-        lo, hi, whole = _visited(points, n, n_s, d_s, padded, r_padded, r_lookup, r_scale, r_margin)
+        lo, hi, whole = _visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
         _fill_slots(points, n, lo, hi, states, padded, lookup, scale, margin, h, slots)
         for i in range(hi - lo):  # look up first, sum afterwards: the sums then run over vector lanes
             j = np.uint64(lo + i)
@@ -331,7 +331,7 @@ def _adjoint(points: Array, signal: Array, block: int, chunk: int, n_s: int, sta
 
 
 def forward(points: Array, weights: Array, grid: Grid) -> Array:
-    """f (n_s, n_a) = sum_n p_n ω0 relu(k_s·s_i + k_a a_j + b); cost O(N n_s + M) at most, memory O(M) beside the input."""
+    """F (n_s, n_a) = sum_n p_n ω0 relu(k_s·s_i + k_a a_j + b); cost O(N n_s + M) at most, memory O(M) beside the input."""
     out = np.empty(grid.shape)
     _forward(points, weights, min(max(len(points) // 4000, 2), 16), _BLOCK, *grid.arguments, out)
     return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from wflow import _checks
@@ -45,7 +44,7 @@ class Network:
             raise ValueError(f"actions must have at least one coordinate for a neuron to depend on; got {actions!r}")
         allowed = self._allowed()
         self.algorithm = _checks.choice("algorithm", algorithm, ("auto", *allowed))
-        self._direct_nodes = (np.ascontiguousarray(states.nodes.T), np.ascontiguousarray(actions.nodes.T))
+        self._axes = (direct.Axes.of([states.nodes]), direct.Axes.of([actions.nodes]))
         self._grid = hinge.Grid(states.nodes, actions.nodes[:, 0]) if "hinge" in allowed else None
         self._compressed = compressed.Compressed(self.activation, states.nodes, actions.nodes) if "compressed" in allowed else None
 
@@ -64,6 +63,9 @@ class Network:
         best = self._allowed()[0]
         return "direct" if best == "compressed" and n < _WORTH_COMPRESSING else best
 
+    def _one_class(self, n: int) -> list[tuple[int, int, int, int]]:
+        return direct.split(0, n, 0, 0, self.states.size * self.actions.size)
+
     def forward(self, points: Array, weights: Array) -> Array:
         """f_ν (n_s, n_a) of the measure with points (N, m) and weights (N,)."""
         algorithm = self._choose(len(points))
@@ -73,7 +75,8 @@ class Network:
             return self._compressed.forward(points, weights)
         if algorithm == "separable":
             return separable.forward(points, weights, self.states.nodes, self.actions.nodes, self.activation.width)
-        return direct.forward(self.activation.pair, points, weights, *self._direct_nodes)
+        total: Array = direct.forward(self.activation.pair, points, weights, self._one_class(len(points)), *self._axes).sum(axis=0)
+        return total
 
     def adjoint(self, points: Array, signal: Array) -> Array:
         """Gradient (N, m) in ω of sum_ij G_ij ψ(s_i, a_j; ω) at the points, for a signal G (n_s, n_a).
@@ -87,6 +90,6 @@ class Network:
             return self._compressed.adjoint(points, signal)
         if algorithm == "separable":
             return separable.adjoint(points, self.states.nodes, self.actions.nodes, self.activation.width, signal)
-        return direct.adjoint(self.activation.pair, points, *self._direct_nodes, signal)
+        return direct.adjoint(self.activation.pair, points, self._one_class(len(points)), *self._axes, signal[None, None])
 
 

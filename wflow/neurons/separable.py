@@ -30,7 +30,7 @@ def _blocks(points: Array, states: Array, actions: Array, width: float) -> Itera
 
 
 def forward(points: Array, weights: Array, states: Array, actions: Array, width: float) -> Array:
-    """f (n_s, n_a) = sum_n p_n ω0 φ_n; points (N, 1 + d_s + d_a); cost O(N M) in matrix products, memory O(M + 256 (n_s + n_a))."""
+    """F (n_s, n_a) = sum_n p_n ω0 φ_n; points (N, 1 + d_s + d_a); cost O(N M) in matrix products, memory O(M + 256 (n_s + n_a))."""
     out = np.zeros((len(states), len(actions)))
     with blas_single_thread():
         for block, by_state, by_action in _blocks(points, states, actions, width):
@@ -41,7 +41,6 @@ def forward(points: Array, weights: Array, states: Array, actions: Array, width:
 def adjoint(points: Array, states: Array, actions: Array, width: float, signal: Array) -> Array:
     """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), for a signal G (n_s, n_a)."""
     out = np.empty_like(points)
-    d_s = states.shape[1]
     with blas_single_thread():
         for block, by_state, by_action in _blocks(points, states, actions, width):
             state_part = by_state * (by_action @ signal.T)

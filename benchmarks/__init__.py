@@ -1,0 +1,1 @@
+"""Benchmarks: committed scripts, their last output in ``output/``."""
