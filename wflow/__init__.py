@@ -22,7 +22,8 @@ _MODULES = ("energies", "flows", "integrators", "mdp", "measures", "neurons", "p
 _NAMES = {"solve": "wflow.loop", "Solution": "wflow.loop", "Status": "wflow.loop", "open": "wflow.loop"}
 
 __all__ = [
-    "Solution", "Status", "energies", "flows", "integrators", "mdp", "measures", "neurons", "open", "plotting", "solve", "spaces", "storage",
+    "Solution", "Status", "energies", "flows", "integrators", "mdp", "measures", "neurons", "open", "plotting", "record",
+    "solve", "spaces", "storage",
 ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ class _CompileClock(event.Listener):  # type: ignore[misc]
 
 
 _clock = _CompileClock()
-event.register("numba:compile", _clock)
+event.register("numba:compile", _clock)  # type: ignore[no-untyped-call]
 
 
 def compile_seconds() -> float:
@@ -71,7 +71,7 @@ def compile_seconds() -> float:
 
 def set_threads(count: int) -> None:
     """Use `count` threads in parallel kernels (at most the number Numba was started with); results do not depend on it."""
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 @cache

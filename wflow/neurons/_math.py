@@ -24,8 +24,7 @@ _ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it leaves the nearest integer
 _scalar = njit(fastmath=FASTMATH)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _power_of_two(typingctx: Any, rounded: Any) -> Any:
+def _power_of_two_codegen(typingctx: Any, rounded: Any) -> Any:
     """2**n from the float n + _ROUND: shift its low bits, biased by 1023, into the exponent."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -36,6 +35,8 @@ def _power_of_two(typingctx: Any, rounded: Any) -> Any:
 
     return types.float64(types.float64), codegen
 
+
+_power_of_two: Any = intrinsic(_power_of_two_codegen)
 
 @_scalar
 def _expm1_reduced(r: float) -> float:
@@ -63,7 +64,7 @@ def exp(x: float) -> float:
     rounded = x * _LOG2E + _ROUND
     n = rounded - _ROUND
     r = (x - n * _LN2_HI) - n * _LN2_LO
-    scale = _power_of_two(rounded)
+    scale: float = _power_of_two(rounded)
     return scale + scale * _expm1_reduced(r)
 
 
@@ -74,7 +75,7 @@ def expm1_positive(x: float) -> float:
     rounded = x * _LOG2E + _ROUND
     n = rounded - _ROUND
     r = (x - n * _LN2_HI) - n * _LN2_LO
-    scale = _power_of_two(rounded)
+    scale: float = _power_of_two(rounded)
     return scale * _expm1_reduced(r) + (scale - 1.0)
 
 

@@ -182,9 +182,9 @@ def _sum_tables(tables: Array, lo: int, hi: int, values: Array, slopes: Array, p
 
 
 @njit(parallel=True)
-def _forward(points: Array, weights: Array, tasks: int, block: int, n_s: int, states: Array, padded: Array, lookup: Ints,
-             scale: float, margin: float, r_padded: Array, r_lookup: Ints, r_scale: float, r_margin: float,
-             out: Array) -> None:  # fmt: skip
+def _forward(points: Array, weights: Array, tasks: int, block: int, out: Array, n_s: int, states: Array, padded: Array,
+             lookup: Ints, scale: float, margin: float, r_padded: Array, r_lookup: Ints, r_scale: float,
+             r_margin: float) -> None:  # fmt: skip
     """Each task fills tables of its own, so that the result does not depend on the number of threads."""
     count = points.shape[0]
     tables = np.empty((tasks, 2, padded.shape[0] - 1, n_s, 2))
@@ -313,9 +313,9 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
 
 
 @njit(parallel=True)
-def _adjoint(points: Array, signal: Array, block: int, chunk: int, n_s: int, states: Array, padded: Array, lookup: Ints,
-             scale: float, margin: float, r_padded: Array, r_lookup: Ints, r_scale: float, r_margin: float,
-             out: Array) -> None:  # fmt: skip
+def _adjoint(points: Array, signal: Array, block: int, chunk: int, out: Array, n_s: int, states: Array, padded: Array,
+             lookup: Ints, scale: float, margin: float, r_padded: Array, r_lookup: Ints, r_scale: float,
+             r_margin: float) -> None:  # fmt: skip
     n_a = padded.shape[0] - 2
     tables = np.empty((2, n_a + 1, n_s, 2))
     runs = np.empty((2, 2, n_s + 1, 3))
@@ -333,12 +333,12 @@ def _adjoint(points: Array, signal: Array, block: int, chunk: int, n_s: int, sta
 def forward(points: Array, weights: Array, grid: Grid) -> Array:
     """F (n_s, n_a) = sum_n p_n ω0 relu(k_s·s_i + k_a a_j + b); cost O(N n_s + M) at most, memory O(M) beside the input."""
     out = np.empty(grid.shape)
-    _forward(points, weights, min(max(len(points) // 4000, 2), 16), _BLOCK, *grid.arguments, out)
+    _forward(points, weights, min(max(len(points) // 4000, 2), 16), _BLOCK, out, *grid.arguments)
     return out
 
 
 def adjoint(points: Array, grid: Grid, signal: Array) -> Array:
     """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), for a signal G (n_s, n_a); cost O(N n_s + M) at most."""
     out = np.empty_like(points)
-    _adjoint(points, signal, _BLOCK, _CHUNK, *grid.arguments, out)
+    _adjoint(points, signal, _BLOCK, _CHUNK, out, *grid.arguments)
     return out
