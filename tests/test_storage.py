@@ -1,0 +1,450 @@
+"""Files: what is in them, whatever happens to the process that writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+
+import h5py
+import numpy as np
+import pytest
+
+from wflow import record, storage
+from wflow.loop import Status, open_all, solve
+from wflow.loop import open as open_run
+from wflow.measures import ParticleMeasure
+from wflow.record import Layout, every_step, linear
+
+
+class Spiral:
+    """y' = (rotation - 1/10) y in the plane."""
+
+    def pack(self, initial):
+        return np.array(initial, dtype=float)
+
+    def unpack(self, y):
+        return y.copy()
+
+    def rhs(self, t, y):
+        return np.array([y[1] - 0.1 * y[0], -y[0] - 0.1 * y[1]])
+
+    def diagnostics(self, t, y):
+        return {"energy": float(y @ y), "angle": float(np.arctan2(y[1], y[0]))}
+
+    def static(self):
+        return {"nodes": np.linspace(0, 1, 7), "labels": np.arange(6).reshape(2, 3)}
+
+    def finals(self, t, y):
+        return {"policy": np.outer(y, y)}
+
+
+def crossing(t, state):
+    return state[0]
+
+
+def run(path=None, t_end=30.0, initial=(1.0, 0.0), flow=None, **options):
+    return solve(flow or Spiral(), initial, t_end, "RK45", path=path, provenance={"seed": 7, "config": {"a": (1, 2)}}, **options)
+
+
+def script(body, tmp_path, *arguments):
+    """Run `body`, with this file's flow in scope, in a process of its own."""
+    head = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from test_storage import *\n"
+    command = [sys.executable, "-c", head + textwrap.dedent(body), *map(str, arguments)]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+
+# --- what is in a file
+
+
+def test_a_file_gives_back_what_memory_keeps(tmp_path):
+    options = {"record": linear(25, states=5), "events": crossing}
+    memory, file = run(**options), run(tmp_path / "a.h5", **options)  # in this order: the dates tell
+    for solution in (file, open_run(tmp_path / "a.h5"), open_run(str(tmp_path / "a.h5"), 0)):
+        assert solution.status is memory.status is Status.FINISHED
+        assert solution.message == memory.message
+        assert list(solution.diagnostics) == ["energy", "angle"]
+        np.testing.assert_array_equal(solution.stored.frames, memory.stored.frames)
+        np.testing.assert_array_equal(solution.state_times, memory.state_times)
+        np.testing.assert_array_equal(list(solution.states()), list(memory.states()))
+        np.testing.assert_array_equal(solution.final, memory.final)
+        np.testing.assert_array_equal(solution.events["crossing"], memory.events["crossing"])
+        assert len(memory.events["crossing"]) > 5
+        np.testing.assert_array_equal(solution.finals["policy"], np.outer(memory.final, memory.final))
+        np.testing.assert_array_equal(solution.finals["policy"], memory.finals["policy"])
+        np.testing.assert_array_equal(solution.static["labels"], [[0, 1, 2], [3, 4, 5]])
+        assert solution.counts == memory.counts
+        assert set(solution.seconds) == set(memory.seconds)
+        ours, theirs = dict(solution.provenance), dict(memory.provenance)
+        assert ours.pop("date") >= theirs.pop("date")
+        assert ours == theirs
+        assert ours["config"] == {"a": [1, 2]}
+        assert solution.path == tmp_path / "a.h5"
+
+
+def test_a_solution_from_a_file_travels_to_another_process(tmp_path):
+    run(tmp_path / "a.h5")
+    stored = pickle.loads(pickle.dumps(storage.read(tmp_path / "a.h5")))
+    np.testing.assert_array_equal(stored.state(1), run().final)
+
+
+def test_the_file_describes_itself(tmp_path):
+    run(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:  # a plain reader, after the run
+        assert file.attrs["creator"] == "wflow"
+        assert file.attrs["format_version"] == storage.FORMAT_VERSION
+        assert "counters" in file.attrs["description"]
+        group = file["runs/000"]
+        assert list(group["frames"].attrs["columns"]) == ["t", "energy", "angle"]
+        assert list(group["frames"].attrs["units"])[:2] == ["mean-field time", "reward"]
+        names = []
+        group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        assert len(names) == 9
+        for name in names:
+            assert {"description", "unit", "shape"} <= set(group[name].attrs), name
+        assert group["states"].dtype == np.float64
+        assert group["states"].compression is None
+        assert len(group["frames"]) == group["counters"][0]
+
+
+def test_states_come_back_as_measures_where_the_flow_says_so(tmp_path):
+    class Cloud(Spiral):
+        state_kind = "particles"
+
+        def pack(self, initial):
+            self.weights = initial.weights
+            return initial.points.ravel().copy()
+
+        def unpack(self, y):
+            return ParticleMeasure(y.reshape(3, 2), self.weights)
+
+        def rhs(self, t, y):
+            return -y
+
+        def static(self):
+            return {"weights": self.weights}
+
+        def finals(self, t, y):
+            return {}
+
+    start = ParticleMeasure(np.arange(6.0).reshape(3, 2), [0.5, 0.25, 0.25])
+    solved = run(tmp_path / "a.h5", flow=Cloud(), initial=start, t_end=1.0)
+    for k in (0, 1):
+        measure = open_run(tmp_path / "a.h5").state(k)
+        assert isinstance(measure, ParticleMeasure)
+        np.testing.assert_array_equal(measure.points, solved.state(k).points)
+        np.testing.assert_array_equal(measure.weights, [0.5, 0.25, 0.25])
+    np.testing.assert_array_equal(open_run(tmp_path / "a.h5").state(0).points, start.points)
+
+
+def test_several_runs_in_one_file(tmp_path):
+    layout = Layout.of(Spiral(), 0.0, np.ones(2))
+    with storage.create(tmp_path / "a.h5", [layout] * 3) as file:
+        first = run(file.runs[0])
+        np.testing.assert_array_equal(first.final, run().final)  # while the file is still written
+        third = run(file.runs[2], initial=(0.0, 3.0))
+        assert [s.status for s in open_all(tmp_path / "a.h5")] == [Status.FINISHED, Status.WAITING, Status.FINISHED]
+        with pytest.raises(ValueError, match=r"run 0 of .* has been written"):
+            run(file.runs[0])
+        with pytest.raises(ValueError, match="laid out for another flow or another size"):
+            run(file.runs[1], initial=np.ones(2), flow=type("Other", (Spiral,), {"diagnostics": lambda self, t, y: {"energy": 1.0}})())
+    assert storage.count(tmp_path / "a.h5") == 3
+    np.testing.assert_array_equal(open_run(tmp_path / "a.h5", 2).final, third.final)
+    assert open_run(tmp_path / "a.h5", 0).status is Status.FINISHED
+    waiting = open_run(tmp_path / "a.h5", 1)
+    assert repr(waiting) == "Solution(waiting, 0 frames)"
+    assert "waiting" in waiting.summary()
+    with pytest.raises(IndexError, match="0 states kept"):
+        waiting.final  # noqa: B018
+    for bad, error in ((3, ValueError), (-1, ValueError), ("0", TypeError)):
+        with pytest.raises(error, match="run must be"):
+            open_run(tmp_path / "a.h5", bad)
+
+
+def test_a_summary_torn_while_it_was_written_leaves_the_one_before(tmp_path):
+    run(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        slots = file["runs/000/summary"]
+        assert json.loads(bytes(slots[1, 24:]).rstrip(b"\0"))["status"] == "running"
+        slots[0, 500:900] = 0  # the second summary, cut short
+    assert open_run(tmp_path / "a.h5").status is Status.RUNNING  # by this very process
+    assert f"process {os.getpid()}" in open_run(tmp_path / "a.h5").message
+
+
+# --- nothing that exists is lost
+
+
+def test_nothing_is_overwritten_unless_forced(tmp_path):
+    path = tmp_path / "a.h5"
+    run(path, t_end=1.0)
+    with pytest.raises(FileExistsError, match=r"a\.h5 exists; choose another name, or set force"):
+        run(path)
+    old = open_run(path)
+    assert old.times[-1] == 1.0
+    run(path, t_end=2.0, force=True)
+    assert open_run(path).times[-1] == 2.0
+    with pytest.raises(ValueError, match="was replaced since it was opened"):
+        old.final  # noqa: B018
+    assert os.listdir(tmp_path) == ["a.h5"]
+
+
+def test_a_start_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.h5"
+    run(path, t_end=1.0)
+    before = path.read_bytes()
+    unstorable = type("Unstorable", (Spiral,), {"static": lambda self: {"nodes": np.array([object()])}})()
+    for options, error in (
+        ({"flow": unstorable}, TypeError),
+        ({"t_end": -1.0}, ValueError),
+        ({"options": {"max_step": -1.0}}, ValueError),
+        ({"options": {"max_stop": 1.0}}, TypeError),
+        ({"initial": (np.nan, 0.0)}, ValueError),
+        ({"steady": 0.1}, ValueError),
+        ({"record": [99.0]}, ValueError),
+    ):
+        with pytest.raises(error):
+            run(path, force=True, **options)
+        with pytest.raises(error):
+            run(tmp_path / "b.h5", **options)
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == ["a.h5"]
+    with pytest.raises(ValueError, match="provenance must fit in 32768 bytes"):
+        solve(Spiral(), [1.0, 0.0], 1.0, "RK45", path=path, force=True, provenance={"reward": list(range(20000))})
+    assert path.read_bytes() == before
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    (tmp_path / "text.h5").write_text("my thesis")
+    for name, version in (("other.h5", "earliest"), ("new.h5", "latest")):
+        with h5py.File(tmp_path / name, "w", libver=version) as file:
+            file["x"] = 1.0
+    another = "was written by another program"
+    for name, text in (("text.h5", "is not a file of wflow"), ("other.h5", another), ("new.h5", another)):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(ValueError, match=text):
+            open_run(tmp_path / name)
+        with pytest.raises(FileExistsError, match="is no file of wflow; it is not replaced even with force"):
+            run(tmp_path / name, force=True)
+        assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_newer_format_is_named(tmp_path):
+    run(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file.attrs["format_version"] = 99
+    with pytest.raises(ValueError, match="format version 99; this wflow reads up to 1: upgrade wflow"):
+        open_run(tmp_path / "a.h5")
+    with pytest.raises(FileExistsError):
+        run(tmp_path / "a.h5", force=True)
+
+
+@pytest.mark.parametrize("length", [0, 3, 47, 48, 100, 5000, -1])
+def test_a_truncated_file_is_called_damaged(tmp_path, length):
+    """HDF5 itself would wait for ever on some of these."""
+    run(tmp_path / "a.h5")
+    whole = (tmp_path / "a.h5").read_bytes()
+    needed = int.from_bytes(whole[28:36], "little")
+    (tmp_path / "a.h5").write_bytes(whole[: length if length >= 0 else needed + length])
+    with pytest.raises(ValueError, match="is not a file of wflow" if 0 <= length < 48 else "is damaged: .* bytes are left"):
+        open_run(tmp_path / "a.h5")
+
+
+def test_a_file_damaged_within_is_called_so(tmp_path):
+    run(tmp_path / "a.h5")
+    whole = bytearray((tmp_path / "a.h5").read_bytes())
+    at = whole.index(b"state_kind")
+    whole[at : at + 10] = bytes(10)
+    (tmp_path / "a.h5").write_bytes(whole)
+    with pytest.raises(ValueError, match="is damaged"):
+        open_run(tmp_path / "a.h5")
+
+
+def test_paths_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.h5").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"the folder .*missing does not exist"):
+        run(tmp_path / "missing" / "a.h5")
+    with pytest.raises(NotADirectoryError, match="file is not a folder"):
+        run(tmp_path / "file" / "a.h5")
+    with pytest.raises(FileExistsError, match="is no file of wflow"):
+        run(tmp_path / "folder.h5", force=True)
+    with pytest.raises(FileNotFoundError, match=r"nothing\.h5 does not exist"):
+        open_run(tmp_path / "nothing.h5")
+    with pytest.raises(IsADirectoryError, match=r"folder\.h5 is a folder"):
+        open_run(tmp_path / "folder.h5")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file permissions of POSIX")
+def test_a_folder_that_cannot_be_written_to_and_a_file_that_cannot_be_read(tmp_path):
+    run(tmp_path / "a.h5", t_end=1.0)
+    os.chmod(tmp_path / "a.h5", 0)
+    os.chmod(tmp_path, 0o555)
+    body = """
+    os.getuid() or os.setuid(65534)  # permissions do not bind root
+    for attempt in (lambda: run(sys.argv[1] + "/b.h5"), lambda: open_run(sys.argv[1] + "/a.h5")):
+        try:
+            attempt()
+        except PermissionError as error:
+            print(error)
+    """
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):  # others must be able to walk here
+        os.chmod(folder, folder.stat().st_mode | 0o111)
+    done = script(body, tmp_path.parents[0], tmp_path)
+    os.chmod(tmp_path, 0o755)
+    assert len(done.stdout.splitlines()) == 2, done.stderr
+    assert f"the folder {tmp_path} cannot be written to" in done.stdout
+    assert "a.h5 cannot be read: permission denied" in done.stdout
+    assert os.listdir(tmp_path) == ["a.h5"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on file sizes and posix_fallocate")
+def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_frame(tmp_path):
+    body = """
+    import resource
+    run("old.h5", t_end=1.0)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for limit, name in ((340_000, "a.h5"), (100_000, "b.h5"), (100_000, "old.h5")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            run(name, t_end=1e6, force=True, record=every_step("all"))
+        except OSError as error:
+            print(type(error).__name__, error)
+    """
+    done = script(body, tmp_path)
+    assert done.returncode == 0, done.stderr  # HDF5 crashes here if it is let to find out by itself
+    grown, small, old = done.stdout.splitlines()
+    assert "a.h5: File too large: cannot append frame" in grown
+    assert "b.h5: File too large: cannot create the file; nothing was written" in small
+    assert "old.h5: File too large: cannot create the file" in old
+    assert sorted(os.listdir(tmp_path)) == ["a.h5", "old.h5"]
+    assert open_run(tmp_path / "old.h5").status is Status.FINISHED
+    cut = open_run(tmp_path / "a.h5")
+    assert cut.status is Status.FAILED
+    assert "File too large" in cut.message
+    assert len(cut.times) > 100
+    whole = run(t_end=1e6, record=every_step("all"), max_steps=len(cut.times))
+    np.testing.assert_array_equal(cut.times, whole.times[: len(cut.times)])
+    assert len(cut.state_times) == len(cut.times)
+    for k in (0, 50, -1):
+        np.testing.assert_array_equal(cut.state(k), whole.state(k % len(cut.times)))
+
+
+# --- running and killed writers
+
+
+KILLS = """
+import random, struct
+random.seed(int(sys.argv[1]))
+for k in range(int(sys.argv[2])):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        told = lambda t, values: os.write(writer, struct.pack("<d", t))  # after the step was recorded
+        run(f"{k}.h5", t_end=1e9, record=every_step("all"), progress=told)
+        os._exit(1)
+    os.close(writer)
+    os.read(reader, 8)
+    time.sleep(random.uniform(0.0, 0.15))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    told = b""
+    while part := os.read(reader, 65536):
+        told += part
+    os.close(reader)
+    print(k, 1 + len(told) // 8, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its victims, so that each costs milliseconds")
+def test_sigkill_at_any_moment_loses_nothing_that_was_flushed(tmp_path):
+    done = script("import time\n" + KILLS, tmp_path, 12345, 12)
+    assert done.returncode == 0, done.stderr
+    flushed = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert len(flushed) == 12
+    longest = max(n for _, n in flushed)
+    assert longest > 50
+    whole = run(t_end=1e9, record=every_step("all"), max_steps=longest + 2)
+    states = np.array(list(whole.states()))
+    for k, frames in flushed:
+        found = open_run(tmp_path / f"{k}.h5")
+        assert found.status is Status.KILLED
+        assert "every frame it had flushed is here" in found.message
+        assert frames + 1 <= len(found.times) <= frames + 2  # the first frame is told of by no one; one more may have been flushed
+        np.testing.assert_array_equal(found.stored.frames, whole.stored.frames[: len(found.times)])
+        assert len(found.state_times) == len(found.times)
+        with h5py.File(tmp_path / f"{k}.h5", "r", libver="latest", swmr=True) as file:
+            np.testing.assert_array_equal(file["runs/000/states"][: len(found.times)], states[: len(found.times)])
+        np.testing.assert_array_equal(found.final, states[len(found.times) - 1])
+        assert np.isnan(found.finals["policy"]).all()
+        assert found.provenance["seed"] == 7
+    with pytest.raises(FileExistsError, match="exists; choose another name"):
+        run(tmp_path / "0.h5")
+    assert run(tmp_path / "0.h5", t_end=1.0, force=True).status is Status.FINISHED
+
+
+def test_a_running_file_can_be_read_from_another_process(tmp_path):
+    body = "import time\nrun('a.h5', t_end=1e9, record=every_step('all'), progress=lambda t, values: time.sleep(1e-3))"
+    head = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from test_storage import *\n"
+    with subprocess.Popen([sys.executable, "-c", head + body], cwd=tmp_path) as writer:
+        try:
+            lengths: list[int] = []
+            while len(lengths) < 20:
+                if writer.poll() is not None:
+                    pytest.fail("the writer ended")
+                if not (tmp_path / "a.h5").exists():
+                    continue
+                found = open_run(tmp_path / "a.h5")
+                if not len(found.times):
+                    continue
+                assert found.status is Status.RUNNING
+                assert f"process {writer.pid}" in found.message
+                np.testing.assert_allclose(found.energy, np.exp(-0.2 * found.times), rtol=0.05)
+                np.testing.assert_allclose(found.final @ found.final, np.exp(-0.2 * found.state_times[-1]), rtol=0.05)
+                lengths.append(len(found.times))
+        finally:
+            writer.send_signal(signal.SIGKILL)
+    assert lengths == sorted(lengths)
+    assert lengths[-1] > lengths[0]
+    assert open_run(tmp_path / "a.h5").status is Status.KILLED
+
+
+def test_a_writer_on_another_machine_is_believed(tmp_path, monkeypatch):
+    path = tmp_path / "a.h5"
+    with storage.create(path, [Layout(("energy",), 1)]) as file:
+        file.runs[0].begin({"status": "running", "message": ""})
+    monkeypatch.setattr(storage, "_process_start", lambda pid: "another life of that number")
+    assert open_run(path).status is Status.KILLED
+    monkeypatch.setattr(storage.platform, "node", lambda: "elsewhere")
+    assert open_run(path).status is Status.RUNNING
+
+
+@pytest.mark.parametrize("strike", range(2, 30))
+def test_an_interrupt_within_a_write_tears_no_frame(tmp_path, monkeypatch, strike):
+    """A second Ctrl-C raises wherever it finds Python: after any of the writes that make up a frame."""
+    put, calls = storage._Rows.put, [0]
+
+    def interrupted(self, index, row):
+        put(self, index, row)
+        calls[0] += 1
+        if calls[0] == strike:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage._Rows, "put", interrupted)
+    solution = run(tmp_path / "a.h5", record=every_step("all"))
+    whole = run(record=every_step("all"))
+    assert solution.status is Status.INTERRUPTED
+    assert 1 <= len(solution.times) <= 12
+    np.testing.assert_array_equal(solution.stored.frames, whole.stored.frames[: len(solution.times)])
+    np.testing.assert_array_equal(list(solution.states()), list(whole.states())[: len(solution.times)])
+
+
+def test_a_sink_in_memory_counts_as_the_file_does():
+    sink = record.Memory(Layout(("energy",), 1))
+    assert sink.frame_time == sink.state_time == -np.inf
+    sink.frame(np.array([2.0, 1.0]))
+    sink.state(1.5, np.zeros(1))
+    assert (sink.frame_time, sink.state_time) == (2.0, 1.5)
