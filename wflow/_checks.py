@@ -48,7 +48,7 @@ def real(
     """`value` as a float inside the stated bounds."""
     limits = [f"{word} {bound:g}" for word, bound, open_end in (("at least", at_least, -math.inf), ("above", above, -math.inf),
               ("at most", at_most, math.inf), ("below", below, math.inf)) if bound != open_end]  # fmt: skip
-    allowed = " and ".join([f"a {'finite ' if finite else ''}number", *limits])
+    allowed = f"a {'finite ' if finite else ''}number {' and '.join(limits)}".rstrip()
     if isinstance(value, (str, bytes, bool)) or np.ndim(value) != 0:
         raise TypeError(f"{name} must be {allowed}; got {_show(value)}")
     try:
@@ -92,9 +92,12 @@ def array(
 ) -> Array:
     """`value` as a C-contiguous float64 array of the given shape (None: any length), checked entry by entry."""
     try:
-        result = np.ascontiguousarray(value, dtype=np.float64) if np.ndim(value) else np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be an array of real numbers; got {_show(value)}") from None
+        raw = np.asarray(value)
+    except ValueError:  # ragged
+        raw = np.empty(0, dtype=object)
+    if raw.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be an array of real numbers; got {_show(value)}")
+    result: Array = np.ascontiguousarray(raw, dtype=np.float64) if raw.ndim else raw.astype(np.float64)
     if shape is not None:
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         if result.ndim != len(shape) or any(n is not None and n != k for n, k in zip(shape, result.shape, strict=True)):

@@ -76,6 +76,8 @@ def set_threads(count: int) -> None:
 
 @cache
 def _controller() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401 (a BLAS loaded later would escape the limit)
+
     return ThreadpoolController()
 
 
