@@ -1,68 +1,21 @@
-"""The loop: every way a run can end, what it refuses, what it counts, and Ctrl-C wherever it strikes."""
+"""The loop: every way a run can end, what it refuses, and what it gives to a method."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 
-import numba
 import numpy as np
 import pytest
 from scipy.integrate import RK45, OdeSolver
+from toys.decay import Decay, Euler, field
 
 from wflow import storage
-from wflow.loop import Solution, Status, solve
+from wflow.loop import Status, solve
 from wflow.loop import open as open_run
-from wflow.record import Memory, every_step, linear
-
-
-class Decay:
-    """y' = -k y, energy |y|²/2 minimised: dE/dt = -k |y|²."""
-
-    def __init__(self, k=1.0):
-        self.k = k
-
-    def pack(self, initial):
-        return np.array(initial, dtype=float)
-
-    def unpack(self, y):
-        return y.copy()
-
-    def rhs(self, t, y):
-        return -self.k * y
-
-    def diagnostics(self, t, y):
-        return {"energy": 0.5 * float(y @ y), "dissipation": self.k * float(y @ y)}
-
-
-class Euler(OdeSolver):
-    """Explicit Euler with an own option, on SciPy's contract."""
-
-    def __init__(self, fun, t0, y0, t_bound, dt, vectorized=False):
-        super().__init__(fun, t0, y0, t_bound, vectorized)
-        self.dt, self.y_old = dt, y0
-
-    def _step_impl(self):
-        h = min(self.dt, self.t_bound - self.t)
-        self.y_old, self.y = self.y, self.y + h * self.fun(self.t, self.y)
-        self.t = self.t_bound if h < self.dt else self.t + h
-        return True, None
-
-    def _dense_output_impl(self):
-        a, b, s, t = self.y_old, self.y, self.t_old, self.t
-        return lambda at: a + (at - s) / (t - s) * (b - a)
-
-
-def field(function, base=Decay):
-    """A flow with another right-hand side."""
-    return type("Field", (base,), {"rhs": lambda self, t, y: function(t, y)})()
-
+from wflow.record import every_step, linear
 
 # --- how a run ends
 
@@ -180,138 +133,6 @@ def test_an_exception_of_the_flow_is_raised_and_recorded(tmp_path):
     assert 0.4 < stored.times[-1] <= 0.5
 
 
-# --- Ctrl-C
-
-
-def interrupting(at_call, strike):
-    """A flow in which `strike` happens in the given call of rhs."""
-    calls = [0]
-
-    def rhs(t, y):
-        calls[0] += 1
-        if calls[0] == at_call:
-            strike()
-        return -y
-
-    return field(rhs)
-
-
-def raise_it():
-    raise KeyboardInterrupt
-
-
-def ctrl_c():
-    signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.parametrize("target", ["memory", "file"])
-@pytest.mark.parametrize(("strike", "steps"), [(raise_it, 2), (ctrl_c, 3), (lambda: (ctrl_c(), ctrl_c()), 2)])
-def test_ctrl_c_within_the_field_keeps_the_last_good_state(strike, steps, target, tmp_path):
-    """One Ctrl-C lets the step end, a second does not wait."""
-    before = signal.getsignal(signal.SIGINT)
-    path = None if target == "memory" else tmp_path / "a.h5"
-    solution = solve(interrupting(3, strike), [1.0], 10.0, Euler, options={"dt": 0.5}, path=path, record=linear(3))
-    assert solution.status is Status.INTERRUPTED
-    assert not solution.status.ok
-    assert list(solution.times) == [0.0, 0.5 * steps]
-    assert solution.final[0] == 0.5**steps
-    assert solution.counts["steps"] == steps
-    assert "Ctrl-C" in solution.message
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-@pytest.mark.parametrize("strike", [raise_it, ctrl_c])
-def test_ctrl_c_in_the_very_first_evaluation(strike):
-    for method in ("RK45", None):
-        solution = solve(interrupting(1, strike), [1.0, 0.5], 10.0, method)
-        assert solution.status is Status.INTERRUPTED
-        in_step = strike is ctrl_c and method is None  # ours evaluate first within the first step, which is let to end
-        assert solution.counts["steps"] == len(solution.times) - 1 == in_step
-
-
-@pytest.mark.parametrize("call", range(3, 8))
-def test_ctrl_c_within_the_recording(call):
-    class Recorded(Decay):
-        calls = 0
-
-        def diagnostics(self, t, y):
-            self.calls += 1
-            if self.calls == call:
-                raise KeyboardInterrupt
-            return super().diagnostics(t, y)
-
-    solution = solve(Recorded(), [1.0], 10.0, Euler, options={"dt": 0.5})
-    assert solution.status is Status.INTERRUPTED
-    np.testing.assert_array_equal(solution.times, 0.5 * np.arange(call - 1))
-    np.testing.assert_array_equal(solution.energy, 0.5 * 0.25 ** np.arange(call - 1))
-
-
-@pytest.mark.parametrize("after", [False, True])
-def test_ctrl_c_within_the_write(after, monkeypatch):
-    write, calls = Memory.frame, [0]
-
-    def frame(self, row, y=None):
-        calls[0] += 1
-        if calls[0] == 4 and not after:
-            raise KeyboardInterrupt
-        write(self, row, y)
-        if calls[0] == 4 and after:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Memory, "frame", frame)
-    solution = solve(Decay(), [1.0], 10.0, Euler, options={"dt": 0.5}, record=every_step("all"))
-    assert solution.status is Status.INTERRUPTED
-    assert list(solution.times) == list(solution.state_times) == [0.0, 0.5, 1.0, 1.5]
-    assert solution.final[0] == 0.125
-
-
-def test_ctrl_c_is_heard_only_by_the_main_thread_and_not_where_it_is_ignored():
-    found = []
-    thread = threading.Thread(target=lambda: found.append(solve(Decay(), [1.0], 1.0, "RK45").status))
-    thread.start()
-    thread.join()
-    assert found == [Status.FINISHED]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        assert solve(interrupting(3, ctrl_c), [1.0], 1.0, "RK45").status is Status.FINISHED
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to another process")
-@pytest.mark.parametrize("presses", [1, 2])
-def test_a_real_ctrl_c(tmp_path, presses):
-    body = f"""
-import json, sys, time; sys.path.insert(0, {os.path.dirname(__file__)!r}); from test_loop import *
-flow = field(lambda t, y: (time.sleep(0.0 if t < 5 else 1.0 if {presses} == 1 else 20.0), -y)[1])
-solution = solve(flow, [1.0], 1e9, Euler, options={{"dt": 0.01}}, path="a.h5", progress=lambda t, d: t > 4.995 and print(t, flush=True))
-print(json.dumps([solution.status.value, solution.times[-1], solution.final[0], len(solution.times)]))
-"""
-    with subprocess.Popen([sys.executable, "-c", body], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()
-        started = time.monotonic()
-        for _ in range(presses):
-            time.sleep(0.2)
-            process.send_signal(signal.SIGINT)
-        lines = process.stdout.read().splitlines()
-    assert process.returncode == 0
-    assert time.monotonic() - started < 10.0
-    status, t, y, frames = json.loads(lines[-1])
-    stored = open_run(tmp_path / "a.h5")
-    assert stored.status is Status.INTERRUPTED
-    assert [stored.status.value, stored.times[-1], stored.final[0], len(stored.times)] == [status, t, y, frames]
-    np.testing.assert_array_equal(stored.energy, [0.5 * (y0 * y0) for y0 in stored_decay(frames)])
-    assert y == stored_decay(frames)[-1]
-
-
-def stored_decay(frames):
-    y = [1.0]
-    for _ in range(frames - 1):
-        y.append(y[-1] + 0.01 * -y[-1])
-    return y
-
-
 # --- what is refused, before any work
 
 
@@ -323,14 +144,14 @@ class Untouched(Decay):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"t_end": 0.0}, ValueError, "t_end must be a finite number and above 0; got 0.0"),
+        ({"t_end": 0.0}, ValueError, r"t_end must be a finite number .*above 0; got 0\.0"),
         ({"t_end": math.inf}, ValueError, "t_end must be"),
         ({"t_end": math.nan}, ValueError, "t_end must be"),
         ({"t_end": "1"}, TypeError, "t_end must be"),
-        ({"t_end": 1.0, "t_start": 2.0}, ValueError, "t_end must be a finite number and above 2"),
+        ({"t_end": 1.0, "t_start": 2.0}, ValueError, "t_end must be a finite number .*above 2"),
         ({"t_start": -math.inf}, ValueError, "t_start must be"),
-        ({"rtol": 0.0}, ValueError, "rtol must be a finite number and above 0"),
-        ({"atol": -1e-9}, ValueError, "atol must be a finite number and at least 0"),
+        ({"rtol": 0.0}, ValueError, "rtol must be a finite number .*above 0"),
+        ({"atol": -1e-9}, ValueError, "atol must be a finite number .*at least 0"),
         ({"max_steps": 0}, ValueError, "max_steps must be an integer of at least 1"),
         ({"max_steps": 1.5}, TypeError, "max_steps must be an integer"),
         ({"steady": -1.0}, ValueError, "steady must be"),
@@ -408,17 +229,6 @@ def test_norm_spectral_radius_and_tolerances_go_where_they_are_taken():
         solve(flow, [1.0], 1.0, Passing, options={"norm": max})
 
 
-def test_counts_of_a_method_are_split_into_disjoint_evaluations():
-    class Counting(Euler):
-        counts = {"rejected": 3, "spectral_radius": 2, "rhs": 99}
-
-    solution = solve(Decay(), [1.0], 5.0, Counting, options={"dt": 0.5}, record=[0.1, 0.2, 0.5, 0.7])
-    assert solution.counts == {"rejected": 3, "steps": 10, "rhs": 8, "spectral_radius": 2, "recording": 3}
-    text = solution.summary()
-    assert "field evaluations 13 (steps 8, spectral radius 2, recording 3)" in text
-    assert "steps             10, 3 rejected" in text
-
-
 def test_a_flow_that_is_no_ode_steps_itself():
     class Jumps(Decay):
         """y doubles at random times."""
@@ -457,88 +267,7 @@ def test_a_flow_that_is_no_ode_steps_itself():
         solve(Jumps(), [1.0], 5.0, options={"sed": 4})
 
 
-# --- where the time goes, and what is told
-
-
-def test_the_wall_time_falls_into_disjoint_parts():
-    class Slow(Decay):
-        seconds = {"linear algebra": 5.0}
-
-        def rhs(self, t, y):
-            time.sleep(3e-3)
-            self.seconds["linear algebra"] += 1e-3
-            return -y
-
-        def diagnostics(self, t, y):
-            time.sleep(2e-3)
-            return super().diagnostics(t, y)
-
-    solution = solve(Slow(), [1.0], 2.0, Euler, options={"dt": 0.25})
-    seconds = solution.seconds
-    assert set(seconds) == {"compile", "field", "linear algebra", "recording", "total"}
-    assert seconds["linear algebra"] == pytest.approx(8e-3)
-    assert seconds["field"] >= 8 * 2e-3
-    assert seconds["recording"] >= 9 * 2e-3
-    assert sum(seconds.values()) <= 2 * seconds["total"]
-
-
-def test_compiling_is_told_from_running():
-    class Compiling(Decay):
-        def rhs(self, t, y):
-            return self.compiled(y)
-
-        def __init__(self):
-            super().__init__()
-            self.compiled = numba.njit(lambda y: -np.sort(y))
-
-    seconds = solve(Compiling(), [1.0], 1.0, Euler, options={"dt": 0.5}).seconds
-    assert seconds["compile"] > 0.05
-    assert seconds["field"] < 0.5 * seconds["compile"]
-    assert sum(seconds.values()) <= 2 * seconds["total"]
-    assert solve(Decay(), [1.0], 1.0, Euler, options={"dt": 0.5}).seconds["compile"] == 0.0
-
-
-def test_the_summary_says_why_what_and_at_what_cost(tmp_path):
-    class Certified(Decay):
-        def diagnostics(self, t, y):
-            gap = 0.5 * float(y @ y)
-            return {"energy": -gap, "dissipation": 2 * gap, "gap": gap, "gap_lower": gap / 2, "gap_upper": 2 * gap}
-
-    solution = solve(Certified(), [2.0], 1.0, Euler, options={"dt": 0.5}, path=tmp_path / "a.h5")
-    lines = solution.summary().splitlines()
-    assert lines[0] == "finished: reached t = 1"
-    assert lines[1].split() == ["time", "0", "to", "1,", "3", "frames,", "2", "states", "kept"]
-    assert "  gap               2 to 0.125" in lines
-    assert "  gap certified in  [1, 4] at the start, [0.0625, 0.25] at the end" in lines
-    assert any(line.startswith("  field evaluations 2 (steps 2, ") for line in lines)
-    assert all(part in lines[-2] for part in ("wall time", "compile", "field", "recording", "rest"))
-    assert lines[-1].endswith("a.h5")
-    assert repr(solution) == "Solution(finished, t = 1, 3 frames)"
-    np.testing.assert_array_equal(solution.gap, -solution.energy)
-
-
-def test_provenance_tells_what_ran_and_the_caller_what_it_means():
-    given = {"seed": np.int64(3), "config": {"grid": (1, 2), "path": os.path}, "points": np.arange(2.0)}
-    told = solve(Decay(), [1.0], 1.0, "RK45", rtol=1e-4, t_start=-1.0, provenance=given).provenance
-    assert told["seed"] == 3
-    assert told["points"] == [0.0, 1.0]
-    assert told["config"]["grid"] == [1, 2]
-    ours = {"flow": "Decay", "method": "RK45", "rtol": 1e-4, "atol": 1e-6, "options": {}, "t_start": -1.0, "t_end": 1.0}
-    assert {name: told[name] for name in ours} == ours
-    assert set(told["versions"]) == {"wflow", "python", "numpy", "scipy", "numba"}
-    assert json.loads(json.dumps(told)) == told
-    assert {"machine", "git", "date"} <= set(told)
-
-
-def test_states_by_number():
-    solution = solve(Decay(), [1.0], 1.0, Euler, options={"dt": 0.25}, record=every_step("all"))
-    assert [float(state[0]) for state in solution.states()] == [0.75**k for k in range(5)]
-    assert solution.state(2)[0] == solution.state(-3)[0] == 0.75**2
-    for k in (5, -6):
-        with pytest.raises(IndexError, match="one of the 5 states kept"):
-            solution.state(k)
-    with pytest.raises(TypeError, match="k must be an integer"):
-        solution.state(1.0)
+# --- what the loop keeps to
 
 
 def test_one_thread_for_blas_within_and_as_before_without():
@@ -561,16 +290,6 @@ def test_numbers_are_those_of_scipys_own_loop():
     np.testing.assert_array_equal(ours.times, theirs.t)
     np.testing.assert_array_equal(np.array(list(ours.states())).T, theirs.y)
     assert ours.counts["rhs"] == theirs.nfev
-
-
-def test_the_figure_is_the_plotting_rooms(monkeypatch):
-    import types
-
-    plotting = types.SimpleNamespace(plot_solution=lambda solution, **options: (solution, options))
-    monkeypatch.setitem(sys.modules, "wflow.plotting", plotting)
-    solution = solve(Decay(), [1.0], 1.0, "RK45")
-    assert solution.plot(what="gap") == (solution, {"what": "gap"})
-    assert isinstance(solution, Solution)
 
 
 def test_importing_the_loop_does_not_import_hdf5():

@@ -1,62 +1,21 @@
-"""Files: what is in them, whatever happens to the process that writes them."""
+"""Files: what is in them, what they are never written over, and what becomes of them when writing fails."""
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
-import signal
-import subprocess
 import sys
-import textwrap
 
 import h5py
 import numpy as np
 import pytest
+from toys.spiral import Spiral, crossing, run, script
 
-from wflow import record, storage
+from wflow import storage
 from wflow.loop import Status, open_all, solve
 from wflow.loop import open as open_run
 from wflow.measures import ParticleMeasure
 from wflow.record import Layout, every_step, linear
-
-
-class Spiral:
-    """y' = (rotation - 1/10) y in the plane."""
-
-    def pack(self, initial):
-        return np.array(initial, dtype=float)
-
-    def unpack(self, y):
-        return y.copy()
-
-    def rhs(self, t, y):
-        return np.array([y[1] - 0.1 * y[0], -y[0] - 0.1 * y[1]])
-
-    def diagnostics(self, t, y):
-        return {"energy": float(y @ y), "angle": float(np.arctan2(y[1], y[0]))}
-
-    def static(self):
-        return {"nodes": np.linspace(0, 1, 7), "labels": np.arange(6).reshape(2, 3)}
-
-    def finals(self, t, y):
-        return {"policy": np.outer(y, y)}
-
-
-def crossing(t, state):
-    return state[0]
-
-
-def run(path=None, t_end=30.0, initial=(1.0, 0.0), flow=None, **options):
-    return solve(flow or Spiral(), initial, t_end, "RK45", path=path, provenance={"seed": 7, "config": {"a": (1, 2)}}, **options)
-
-
-def script(body, tmp_path, *arguments):
-    """Run `body`, with this file's flow in scope, in a process of its own."""
-    head = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from test_storage import *\n"
-    command = [sys.executable, "-c", head + textwrap.dedent(body), *map(str, arguments)]
-    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-
 
 # --- what is in a file
 
@@ -165,16 +124,6 @@ def test_several_runs_in_one_file(tmp_path):
             open_run(tmp_path / "a.h5", bad)
 
 
-def test_a_summary_torn_while_it_was_written_leaves_the_one_before(tmp_path):
-    run(tmp_path / "a.h5")
-    with h5py.File(tmp_path / "a.h5", "r+") as file:
-        slots = file["runs/000/summary"]
-        assert json.loads(bytes(slots[1, 24:]).rstrip(b"\0"))["status"] == "running"
-        slots[0, 500:900] = 0  # the second summary, cut short
-    assert open_run(tmp_path / "a.h5").status is Status.RUNNING  # by this very process
-    assert f"process {os.getpid()}" in open_run(tmp_path / "a.h5").message
-
-
 # --- nothing that exists is lost
 
 
@@ -230,37 +179,6 @@ def test_files_of_others_are_left_alone(tmp_path):
         with pytest.raises(FileExistsError, match="is no file of wflow; it is not replaced even with force"):
             run(tmp_path / name, force=True)
         assert (tmp_path / name).read_bytes() == before
-
-
-def test_a_newer_format_is_named(tmp_path):
-    run(tmp_path / "a.h5")
-    with h5py.File(tmp_path / "a.h5", "r+") as file:
-        file.attrs["format_version"] = 99
-    with pytest.raises(ValueError, match="format version 99; this wflow reads up to 1: upgrade wflow"):
-        open_run(tmp_path / "a.h5")
-    with pytest.raises(FileExistsError):
-        run(tmp_path / "a.h5", force=True)
-
-
-@pytest.mark.parametrize("length", [0, 3, 47, 48, 100, 5000, -1])
-def test_a_truncated_file_is_called_damaged(tmp_path, length):
-    """HDF5 itself would wait for ever on some of these."""
-    run(tmp_path / "a.h5")
-    whole = (tmp_path / "a.h5").read_bytes()
-    needed = int.from_bytes(whole[28:36], "little")
-    (tmp_path / "a.h5").write_bytes(whole[: length if length >= 0 else needed + length])
-    with pytest.raises(ValueError, match="is not a file of wflow" if 0 <= length < 48 else "is damaged: .* bytes are left"):
-        open_run(tmp_path / "a.h5")
-
-
-def test_a_file_damaged_within_is_called_so(tmp_path):
-    run(tmp_path / "a.h5")
-    whole = bytearray((tmp_path / "a.h5").read_bytes())
-    at = whole.index(b"state_kind")
-    whole[at : at + 10] = bytes(10)
-    (tmp_path / "a.h5").write_bytes(whole)
-    with pytest.raises(ValueError, match="is damaged"):
-        open_run(tmp_path / "a.h5")
 
 
 def test_paths_that_cannot_be(tmp_path):
@@ -333,95 +251,6 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_frame(tmp_path):
         np.testing.assert_array_equal(cut.state(k), whole.state(k % len(cut.times)))
 
 
-# --- running and killed writers
-
-
-KILLS = """
-import random, struct
-random.seed(int(sys.argv[1]))
-for k in range(int(sys.argv[2])):
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        told = lambda t, values: os.write(writer, struct.pack("<d", t))  # after the step was recorded
-        run(f"{k}.h5", t_end=1e9, record=every_step("all"), progress=told)
-        os._exit(1)
-    os.close(writer)
-    os.read(reader, 8)
-    time.sleep(random.uniform(0.0, 0.15))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    told = b""
-    while part := os.read(reader, 65536):
-        told += part
-    os.close(reader)
-    print(k, 1 + len(told) // 8, flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its victims, so that each costs milliseconds")
-def test_sigkill_at_any_moment_loses_nothing_that_was_flushed(tmp_path):
-    done = script("import time\n" + KILLS, tmp_path, 12345, 12)
-    assert done.returncode == 0, done.stderr
-    flushed = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    assert len(flushed) == 12
-    longest = max(n for _, n in flushed)
-    assert longest > 50
-    whole = run(t_end=1e9, record=every_step("all"), max_steps=longest + 2)
-    states = np.array(list(whole.states()))
-    for k, frames in flushed:
-        found = open_run(tmp_path / f"{k}.h5")
-        assert found.status is Status.KILLED
-        assert "every frame it had flushed is here" in found.message
-        assert frames + 1 <= len(found.times) <= frames + 2  # the first frame is told of by no one; one more may have been flushed
-        np.testing.assert_array_equal(found.stored.frames, whole.stored.frames[: len(found.times)])
-        assert len(found.state_times) == len(found.times)
-        with h5py.File(tmp_path / f"{k}.h5", "r", libver="latest", swmr=True) as file:
-            np.testing.assert_array_equal(file["runs/000/states"][: len(found.times)], states[: len(found.times)])
-        np.testing.assert_array_equal(found.final, states[len(found.times) - 1])
-        assert np.isnan(found.finals["policy"]).all()
-        assert found.provenance["seed"] == 7
-    with pytest.raises(FileExistsError, match="exists; choose another name"):
-        run(tmp_path / "0.h5")
-    assert run(tmp_path / "0.h5", t_end=1.0, force=True).status is Status.FINISHED
-
-
-def test_a_running_file_can_be_read_from_another_process(tmp_path):
-    body = "import time\nrun('a.h5', t_end=1e9, record=every_step('all'), progress=lambda t, values: time.sleep(1e-3))"
-    head = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from test_storage import *\n"
-    with subprocess.Popen([sys.executable, "-c", head + body], cwd=tmp_path) as writer:
-        try:
-            lengths: list[int] = []
-            while len(lengths) < 20:
-                if writer.poll() is not None:
-                    pytest.fail("the writer ended")
-                if not (tmp_path / "a.h5").exists():
-                    continue
-                found = open_run(tmp_path / "a.h5")
-                if not len(found.times):
-                    continue
-                assert found.status is Status.RUNNING
-                assert f"process {writer.pid}" in found.message
-                np.testing.assert_allclose(found.energy, np.exp(-0.2 * found.times), rtol=0.05)
-                np.testing.assert_allclose(found.final @ found.final, np.exp(-0.2 * found.state_times[-1]), rtol=0.05)
-                lengths.append(len(found.times))
-        finally:
-            writer.send_signal(signal.SIGKILL)
-    assert lengths == sorted(lengths)
-    assert lengths[-1] > lengths[0]
-    assert open_run(tmp_path / "a.h5").status is Status.KILLED
-
-
-def test_a_writer_on_another_machine_is_believed(tmp_path, monkeypatch):
-    path = tmp_path / "a.h5"
-    with storage.create(path, [Layout(("energy",), 1)]) as file:
-        file.runs[0].begin({"status": "running", "message": ""})
-    monkeypatch.setattr(storage, "_process_start", lambda pid: "another life of that number")
-    assert open_run(path).status is Status.KILLED
-    monkeypatch.setattr(storage.platform, "node", lambda: "elsewhere")
-    assert open_run(path).status is Status.RUNNING
-
-
 @pytest.mark.parametrize("strike", range(2, 30))
 def test_an_interrupt_within_a_write_tears_no_frame(tmp_path, monkeypatch, strike):
     """A second Ctrl-C raises wherever it finds Python: after any of the writes that make up a frame."""
@@ -440,11 +269,3 @@ def test_an_interrupt_within_a_write_tears_no_frame(tmp_path, monkeypatch, strik
     assert 1 <= len(solution.times) <= 12
     np.testing.assert_array_equal(solution.stored.frames, whole.stored.frames[: len(solution.times)])
     np.testing.assert_array_equal(list(solution.states()), list(whole.states())[: len(solution.times)])
-
-
-def test_a_sink_in_memory_counts_as_the_file_does():
-    sink = record.Memory(Layout(("energy",), 1))
-    assert sink.frame_time == sink.state_time == -np.inf
-    sink.frame(np.array([2.0, 1.0]))
-    sink.state(1.5, np.zeros(1))
-    assert (sink.frame_time, sink.state_time) == (2.0, 1.5)

@@ -12,7 +12,7 @@ import numba
 from numba.core import event
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["FASTMATH", "REASSOC", "blas_single_thread", "compile_seconds", "njit", "prange", "set_threads"]
+__all__ = ["FASTMATH", "REASSOC", "blas_single_thread", "compile_seconds", "launch", "njit", "prange", "set_threads"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,6 +21,8 @@ FASTMATH = frozenset({"contract", "arcp", "nsz"})
 REASSOC = FASTMATH | {"reassoc"}  # for sums that may be split over vector lanes
 
 prange = numba.prange
+
+_WORTH_WAKING = 5e-4  # seconds of work on one thread
 
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
@@ -72,6 +74,21 @@ def compile_seconds() -> float:
 def set_threads(count: int) -> None:
     """Use `count` threads in parallel kernels (at most the number Numba was started with); results do not depend on it."""
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+
+
+def launch(kernel: Callable[..., Any], seconds: float, *arguments: Any) -> Any:
+    """Run a parallel kernel on all threads, or on one where the `seconds` it is thought to take do not pay for waking the others.
+
+    Waking costs tens of microseconds on an idle machine and a time slice on a busy one.
+    """
+    if seconds > _WORTH_WAKING:
+        return kernel(*arguments)
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        return kernel(*arguments)
+    finally:
+        numba.set_num_threads(threads)
 
 
 @cache

@@ -1,19 +1,21 @@
-"""When a run is recorded and which of its states are kept; the record it leaves; events and progress."""
+"""What is recorded of a run: its layout, the sinks it goes to, the recorder that fills them, the record it leaves.
+
+Schedules, events and the progress display have files of their own; their names are at hand here too.
+"""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from wflow import _checks
 from wflow._checks import Array
+from wflow.events import Event, Events, Interpolant
+from wflow.progress import Update, progress
+from wflow.schedules import Schedule, at, every_step, geometric, linear
 
 if TYPE_CHECKING:
     from wflow.flows.base import Flow
@@ -22,92 +24,6 @@ __all__ = [
     "Event", "Events", "Interpolant", "Layout", "Memory", "Record", "Recorder", "Schedule", "Sink", "Update",
     "at", "every_step", "final_arrays", "geometric", "linear", "progress",
 ]  # fmt: skip
-
-Event: TypeAlias = Callable[[float, Any], float]
-Interpolant: TypeAlias = Callable[[float], Array]
-States: TypeAlias = Literal["all", "ends"] | int
-
-
-# --- when ---------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When frames are recorded and which of them keep the full state; made by `every_step`, `at`, `linear`, `geometric`.
-
-    A frame is the time and the diagnostics: a few numbers. The first and the last state of a run are always frames and always
-    kept in full, whatever the schedule says.
-
-    Parameters
-    ----------
-    times : callable or None
-        Maps (t_start, t_end) to the times (F,), increasing; None: the end of every accepted step.
-    states : "all", "ends" or int
-        Keep the state in every frame, in the first and the last, or in every k-th frame beside these.
-    """
-
-    times: Callable[[float, float], Array] | None
-    states: States
-
-    def __post_init__(self) -> None:
-        if self.states not in ("all", "ends"):
-            if isinstance(self.states, str):
-                _checks.choice("states", self.states, ("all", "ends", "a positive integer"))
-            _checks.integer("states", self.states, at_least=1)
-
-    def due(self, t_start: float, t_end: float) -> Array | None:
-        """The times (F,) within a run's span; None for the end of every step."""
-        return None if self.times is None else self.times(t_start, t_end)
-
-    def keeps(self, index: int) -> bool:
-        """Whether frame `index`, not the last, keeps its state."""
-        if isinstance(self.states, str):
-            return self.states == "all" or index == 0
-        return index % self.states == 0
-
-
-def every_step(states: States = "ends") -> Schedule:
-    """Every accepted step: the default, nearly free with methods that end a step on a field evaluation."""
-    return Schedule(None, states)
-
-
-def at(times: Any, states: States = "all") -> Schedule:
-    """The given times, increasing and inside the run's span; states between steps come from the method's dense output."""
-    wanted = _checks.array("times", times, (None,))
-    if not (np.diff(wanted) > 0.0).all():
-        first = int(np.argmin(np.diff(wanted) > 0.0)) + 1
-        raise ValueError(f"times must increase; got {wanted[first]:g} at [{first}] after {wanted[first - 1]:g}")
-
-    def inside(t_start: float, t_end: float) -> Array:
-        outside = (wanted < t_start) | (wanted > t_end)
-        if outside.any():
-            raise ValueError(f"record times must lie in [{t_start:g}, {t_end:g}]; got {wanted[outside][0]:g}")
-        return wanted
-
-    return Schedule(inside, states)
-
-
-def linear(n: int, states: States = "all") -> Schedule:
-    """`n` ≥ 2 times at equal distances, both ends included."""
-    n = _checks.integer("n", n, at_least=2)
-    return Schedule(lambda t_start, t_end: np.linspace(t_start, t_end, n), states)
-
-
-def geometric(n: int, first: float | None = None, states: States = "all") -> Schedule:
-    """`n` ≥ 2 times: the start, then in geometric progression from `first` after it (default 1e-4 of the span) to the end."""
-    n = _checks.integer("n", n, at_least=2)
-    first = None if first is None else _checks.real("first", first, above=0.0)
-
-    def times(t_start: float, t_end: float) -> Array:
-        span = t_end - t_start
-        start = _checks.real("first", 1e-4 * span if first is None else first, at_most=span)
-        since = np.geomspace(start, span, n - 1) if n > 2 else np.array([span])
-        return np.concatenate([[t_start], t_start + since[:-1], [t_end]])
-
-    return Schedule(times, states)
-
-
-# --- what ---------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,110 +216,3 @@ class Recorder:
             raise ValueError(f"flow.diagnostics must give {', '.join(names)} at every call; got {', '.join(values)} at t = {t:g}")
         self.sink.frame(np.array([t, *values.values()], dtype=np.float64), y if self._schedule.keeps(self._index) else None)
         self._index += 1
-
-
-# --- events and progress ------------------------------------------------------------------------------------------------------
-
-
-class Events:
-    """Zeros of functions event(t, state) along a run, found on the dense output as in SciPy's ``solve_ivp``.
-
-    An event may carry attributes ``terminal`` (True or a count: stop there, at the first or at that occurrence) and ``direction``
-    (positive: only upward crossings, negative: only downward). A zero at the very start is no crossing.
-    Cost: one `unpack` a step, and some ten more for each crossing.
-    """
-
-    def __init__(self, events: Event | Iterable[Event], unpack: Callable[[Array], Any]) -> None:
-        if not callable(events) and not isinstance(events, Iterable):
-            raise TypeError(f"events must be a function of (t, state) or several of them; got {events!r}")
-        self._events = (events,) if callable(events) else tuple(events)
-        for k, event in enumerate(self._events):
-            if not callable(event):
-                raise TypeError(f"events[{k}] must be a function of (t, state); got {event!r}")
-        self._unpack = unpack
-        self._values: list[float] = []
-        self._seen = [0] * len(self._events)
-        self.names: list[str] = []
-        for event in self._events:
-            name, k = getattr(event, "__name__", type(event).__name__), 2
-            while (unique := name if name not in self.names else f"{name}_{k}") in self.names:
-                k += 1
-            self.names.append(unique)
-
-    def start(self, t: float, y: Array) -> None:
-        """Evaluate the events at the first state."""
-        self._values = self._evaluate(t, y)
-
-    def step(self, t_old: float, t: float, y: Array, interpolate: Interpolant) -> tuple[list[tuple[int, float]], bool]:
-        """The crossings (index, time) within the step to (t, y), up to the one that stops the run; whether one does."""
-        if not self._events:
-            return [], False
-        before, self._values = self._values, self._evaluate(t, y)
-        found = []
-        for k, (a, b) in enumerate(zip(before, self._values, strict=True)):
-            direction = getattr(self._events[k], "direction", 0)
-            if (a < 0 <= b and direction >= 0) or (a > 0 >= b and direction <= 0):
-                found.append((self._root(k, (t_old, a), (t, b), interpolate), k))
-        crossings = []
-        for root, k in sorted(found):
-            self._seen[k] += 1
-            crossings.append((k, root))
-            terminal = int(getattr(self._events[k], "terminal", 0) or 0)
-            if 0 < terminal <= self._seen[k]:
-                return crossings, True
-        return crossings, False
-
-    def _evaluate(self, t: float, y: Array) -> list[float]:
-        state = self._unpack(y) if self._events else None
-        return [float(event(t, state)) for event in self._events]
-
-    def _root(self, k: int, left: tuple[float, float], right: tuple[float, float], interpolate: Interpolant) -> float:
-        from scipy.optimize import brentq
-
-        ends = dict((left, right))  # the values that showed the crossing, not those of the interpolant, which may round across zero
-        value = lambda s: ends[s] if s in ends else float(self._events[k](s, self._unpack(interpolate(s))))  # noqa: E731
-        eps = 4 * np.finfo(float).eps
-        return float(brentq(value, left[0], right[0], xtol=eps, rtol=eps))
-
-
-Update: TypeAlias = Callable[[float, int, Callable[[], Mapping[str, float]]], None]
-
-
-@contextmanager
-def progress(show: bool | Callable[[float, Mapping[str, float]], None], t_start: float, t_end: float) -> Iterator[Update]:
-    """A function update(t, steps, diagnostics) that shows how far a run is; `diagnostics` is called only when something is shown.
-
-    True: a bar on a terminal (ten updates a second), else a line every five seconds, both on stderr. A callable is called as
-    show(t, diagnostics) after every accepted step.
-    """
-    if not show:
-        yield lambda *_: None
-    elif callable(show):
-        yield lambda t, _steps, diagnostics: show(t, diagnostics())
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(file=sys.stderr)
-        if not console.is_terminal:
-            yield _throttled(t_end, 5.0, lambda _, text: print(text, file=sys.stderr, flush=True))
-            return
-        with Progress(BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=console) as bar:
-            task = bar.add_task("starting", total=t_end - t_start)
-            yield _throttled(t_end, 0.1, lambda t, text: bar.update(task, completed=t - t_start, description=text))
-
-
-def _throttled(t_end: float, interval: float, draw: Callable[[float, str], None]) -> Update:
-    last, steps_then = time.monotonic(), 0
-
-    def update(t: float, steps: int, diagnostics: Callable[[], Mapping[str, float]]) -> None:
-        nonlocal last, steps_then
-        now = time.monotonic()
-        if now - last < interval:
-            return
-        values = diagnostics()
-        name = "gap" if "gap" in values else "energy"
-        draw(t, f"t = {t:.4g} of {t_end:.4g}, {name} {values[name]:.4g}, {(steps - steps_then) / (now - last):.3g} steps/s")
-        last, steps_then = now, steps
-
-    return update

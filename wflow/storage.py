@@ -1,43 +1,25 @@
-"""Runs in HDF5: frames appended under SWMR and counted last, so that a reader finds every frame whatever befalls the writer.
+"""Writing runs to HDF5, frame by frame, so that no frame is lost; and the door to the room's other parts.
 
-Layout of a file, format version 1 (docs in the file itself: every dataset carries ``description``, ``unit``, ``shape``)::
-
-    /                       attributes creator = "wflow", format_version, id
-    /runs/000, 001, ...     attributes state_kind, state_size
-        counters   (3,)     valid rows of frames, of states, of events; written after the rows and flushed
-        frames     (F, D+1) time and diagnostics; attribute columns
-        states     (K, n)   packed states, raw float64;  state_times (K, 1)
-        events     (E, 2)   index into the summary's names, time
-        summary    (2, 64 KiB)  JSON, rewritten in turn: status, message, counts, seconds, events, provenance, writer
-        static/*, finals/*  arrays known at the start, and at the end (NaN until then)
-
-HDF5's single-writer mode (SWMR) creates nothing after it begins; everything is laid out before, in a file under a temporary
-name that takes its own name only when complete. What a resume needs beside this will be a small file of its own.
+`wflow._file_format` says what is in a file, `wflow._file_reader` reads it, `wflow.provenance` tells who wrote it.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import platform
-import struct
-import subprocess
-import sys
-import uuid
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow import _checks
+from wflow import _file_format
 from wflow._checks import Array
+from wflow._file_format import FORMAT_VERSION
+from wflow._file_reader import count, read
+from wflow.provenance import plain, provenance, this_process
 from wflow.record import Layout, Record, Sink
 
 if TYPE_CHECKING:
@@ -45,30 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "File", "RunWriter", "check_target", "count", "create", "plain", "provenance", "read"]
 
-FORMAT_VERSION = 1
-_SUMMARY_BYTES = 65536
-_HEADER = struct.Struct("<QQQ")  # sequence number, length, CRC-32 of the JSON text that follows
 _SLACK = 65536  # HDF5's own growth per frame stays far below this
 _FRAMES, _STATES, _EVENTS = range(3)
-
-# unit and description of the diagnostics that go by convention (`Flow.diagnostics`)
-_MEANING = {
-    "t": ("mean-field time", "time"),
-    "energy": ("reward", "energy E(nu_t)"),
-    "gap": ("reward", "distance of the energy to its optimum, E* - E"),
-    "gap_lower": ("reward", "certified lower bound of the gap"),
-    "gap_upper": ("reward", "certified upper bound of the gap"),
-    "dissipation": ("reward / mean-field time", "integral of |F|^2 under nu_t, the rate of change of the energy"),
-}
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON would give it back: NumPy scalars and arrays as numbers and lists, the unknown as its repr."""
-
-    def other(x: Any) -> Any:
-        return x.tolist() if isinstance(x, (np.ndarray, np.generic)) else str(x) if isinstance(x, os.PathLike) else repr(x)
-
-    return json.loads(json.dumps(value, default=other))
 
 
 def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
@@ -97,9 +57,6 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
         except (OSError, ValueError):
             raise FileExistsError(f"path: {target} exists and is no file of wflow; it is not replaced even with force") from None
     return target
-
-
-# --- writing ------------------------------------------------------------------------------------------------------------------
 
 
 class File:
@@ -163,17 +120,13 @@ def create(path: str | os.PathLike[str], layouts: Sequence[Layout], *, force: bo
 
     target = check_target(path, force)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    static = sum(array.nbytes for layout in layouts for array in layout.static.values())
-    finals = sum(8 * int(np.prod(shape)) for layout in layouts for shape in layout.finals.values())
     try:
         with _disk(target, "create the file; nothing was written"):
             file = File(target, h5py.File(temporary, "w", libver="latest"))
             try:
-                file.reserve(static + finals + len(layouts) * 2 * _SUMMARY_BYTES)
-                root = file._file
-                root.attrs.update(creator="wflow", format_version=FORMAT_VERSION, id=uuid.uuid4().hex, description=__doc__ or "")
-                groups = [_lay_out(root.create_group(f"runs/{k:03d}"), layout) for k, layout in enumerate(layouts)]
-                root.swmr_mode = True
+                file.reserve(_file_format.size(layouts))
+                groups = _file_format.lay_out(file._file, layouts)
+                file._file.swmr_mode = True
                 file.runs = tuple(RunWriter(file, k, group, layout) for k, (group, layout) in enumerate(zip(groups, layouts, strict=True)))
                 os.replace(temporary, target)
             except BaseException:
@@ -182,36 +135,6 @@ def create(path: str | os.PathLike[str], layouts: Sequence[Layout], *, force: bo
     finally:
         temporary.unlink(missing_ok=True)
     return file
-
-
-def _lay_out(group: h5py.Group, layout: Layout) -> h5py.Group:
-    columns = ["t", *layout.diagnostics]
-    group.attrs.update(state_kind=layout.kind, state_size=layout.size)
-
-    def describe(dataset: h5py.Dataset, shape: str, unit: str, description: str) -> None:
-        dataset.attrs.update(shape=shape, unit=unit, description=description)
-
-    def series(name: str, width: int, rows: int) -> h5py.Dataset:
-        options = {"dtype": np.float64, "fillvalue": np.nan, "chunks": (rows, width)}
-        return group.create_dataset(name, shape=(0, width), maxshape=(None, width), **options)
-
-    meanings = [_MEANING.get(name, ("", "diagnostic of the flow")) for name in columns]
-    frames = series("frames", len(columns), 64)
-    frames.attrs.update(columns=columns, units=[unit for unit, _ in meanings], meanings=[text for _, text in meanings])
-    describe(frames, "(F, D + 1)", "see units", "time and diagnostics of each frame, see columns and meanings")
-    describe(series("states", layout.size, 1), "(K, n)", "", f"packed states, kind {layout.kind or 'flat'}")
-    describe(series("state_times", 1, 64), "(K, 1)", "mean-field time", "time of each state")
-    describe(series("events", 2, 64), "(E, 2)", "1; mean-field time", "index into the summary's event names, and time")
-    counters = group.create_dataset("counters", data=np.zeros(3, dtype=np.int64))
-    describe(counters, "(3,)", "1", "valid rows of frames, states and events")
-    summary = group.create_dataset("summary", data=np.zeros((2, _SUMMARY_BYTES), dtype=np.uint8))
-    describe(summary, f"(2, {_SUMMARY_BYTES})", "", "two slots: sequence number, length and CRC-32 (little-endian uint64), JSON text")
-    static, finals = group.create_group("static"), group.create_group("finals")
-    for name, array in layout.static.items():
-        describe(static.create_dataset(name, data=array), str(array.shape), "", "does not change")
-    for name, shape in layout.finals.items():
-        describe(finals.create_dataset(name, data=np.full(shape, np.nan)), str(shape), "", "worked out at the last state; NaN before")
-    return group
 
 
 class _Rows:
@@ -259,7 +182,7 @@ class RunWriter(Sink):
         """Say what runs here and in which process."""
         if self._sequence:
             raise ValueError(f"path: run {self.number} of {self.path} has been written; every run takes a writer of its own")
-        self._summarise({**summary, "writer": {"host": platform.node(), "pid": os.getpid(), "started": _process_start(os.getpid())}})
+        self._summarise({**summary, "writer": this_process()})
 
     def frame(self, row: Array, y: Array | None = None) -> None:
         """Append the time and the diagnostics (D + 1,), some 40 µs, and the state (n,) if it is given; counted together."""
@@ -297,12 +220,8 @@ class RunWriter(Sink):
         self._ends = ends
 
     def _summarise(self, summary: Mapping[str, Any]) -> None:
-        text = json.dumps(plain({**summary, "message": summary["message"][:1000]})).encode()
-        assert len(text) <= _SUMMARY_BYTES - _HEADER.size, "more events than a summary can name"
+        slot = _file_format.pack_summary(self._sequence + 1, summary)
         self._sequence += 1
-        slot = np.zeros((1, _SUMMARY_BYTES), dtype=np.uint8)
-        packed = _HEADER.pack(self._sequence, len(text), zlib.crc32(text)) + text
-        slot[0, : len(packed)] = np.frombuffer(packed, dtype=np.uint8)
         self._series["summary"].put(self._sequence % 2, slot)
 
 
@@ -314,156 +233,3 @@ def _disk(path: Path, task: str) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error).splitlines()[0]
         raise type(error if isinstance(error, OSError) else OSError())(f"{path}: {reason}: cannot {task}") from error
-
-
-# --- reading ------------------------------------------------------------------------------------------------------------------
-
-
-def count(path: str | os.PathLike[str]) -> int:
-    """Number of runs in a file of wflow."""
-    with _opened(Path(path).absolute()) as file:
-        return len(file["runs"])
-
-
-def read(path: str | os.PathLike[str], run: int = 0) -> Record:
-    """The record of one run, copied out of a file that is being written, was finished, or whose writer was killed.
-
-    The summary's ``status`` says which: ``"running"`` if the process that writes is alive (on another host: if it has not said
-    that it ended), ``"killed"`` if it is gone, ``"waiting"`` if the run was never begun. States are read when asked for.
-
-    Raises
-    ------
-    FileNotFoundError, PermissionError
-        If the file is not there or cannot be read.
-    ValueError
-        If it is not a file of wflow, is damaged, or was written by a newer format; or if it has no such run.
-    """
-    path = Path(path).absolute()
-    with _opened(path) as file:
-        run = _checks.integer("run", run, at_least=0)
-        if run >= len(file["runs"]):
-            raise ValueError(f"run must be below {len(file['runs'])}, the number of runs in {path}; got {run}")
-        group = file[f"runs/{run:03d}"]
-        frames, states, events = (int(n) for n in group["counters"][:])
-        static, finals = ({name: group[kind][name][()] for name in group[kind]} for kind in ("static", "finals"))
-        shapes = {name: array.shape for name, array in finals.items()}
-        columns, size, kind = group["frames"].attrs["columns"], int(group.attrs["state_size"]), str(group.attrs["state_kind"])
-        return Record(
-            Layout(tuple(columns[1:]), size, kind, static, shapes),
-            group["frames"][:frames],
-            group["state_times"][:states, 0],
-            partial(_read_state, path, run, str(file.attrs["id"])),
-            group["events"][:events],
-            _read_summary(group["summary"][:]),
-            finals,
-            path,
-        )
-
-
-def _read_state(path: Path, run: int, identity: str, k: int) -> Array:
-    with _opened(path) as file:
-        if file.attrs["id"] != identity:
-            raise ValueError(f"{path} was replaced since it was opened; open it again")
-        return np.asarray(file[f"runs/{run:03d}/states"][k])
-
-
-def _read_summary(slots: Any) -> dict[str, Any]:
-    """The newest summary whose text is whole, with the writer's fate told from the status."""
-    newest, summary = 0, None
-    for slot in slots:
-        sequence, length, checksum = _HEADER.unpack(slot.tobytes()[: _HEADER.size])
-        text = slot.tobytes()[_HEADER.size : _HEADER.size + length]
-        if sequence > newest and zlib.crc32(text) == checksum:
-            newest, summary = sequence, json.loads(text)
-    if summary is None:
-        return {"status": "waiting", "message": "laid out but not begun", "counts": {}, "seconds": {}, "events": [], "provenance": {}}
-    writer = summary.pop("writer", None)
-    if summary["status"] == "running":
-        who = f"process {writer['pid']} on {writer['host']}"
-        if writer["host"] == platform.node() and _process_start(writer["pid"]) != writer["started"]:
-            summary.update(status="killed", message=f"{who} ended without a word; every frame it had flushed is here")
-        else:
-            summary.update(message=f"being written by {who}")
-    return dict(summary)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    import h5py
-
-    if not path.is_file():
-        raise (IsADirectoryError if path.is_dir() else FileNotFoundError)(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}")
-    if not os.access(path, os.R_OK):
-        raise PermissionError(f"{path} cannot be read: permission denied")
-    being_written = _superblock(path)
-    try:
-        with h5py.File(path, "r", libver="latest", swmr=being_written) as file:
-            if file.attrs.get("creator") != "wflow":
-                raise ValueError(f"{path} was written by another program, not by wflow")
-            if (version := int(file.attrs["format_version"])) > FORMAT_VERSION:
-                raise ValueError(f"{path} has format version {version}; this wflow reads up to {FORMAT_VERSION}: upgrade wflow")
-            yield file
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged ({str(error).splitlines()[0]})") from error
-
-
-def _superblock(path: Path) -> bool:
-    """Whether a writer has not closed the file: only then must it be opened under SWMR, where HDF5 waits for ever on damage.
-
-    HDF5 file format specification, superblock versions 2 and 3: signature, version, sizes, flags of whoever has it open for
-    writing, and at byte 28 the length that the file must have.
-    """
-    with path.open("rb") as file:
-        head = file.read(48)
-    if len(head) < 48 or head[:8] != b"\x89HDF\r\n\x1a\n":
-        raise ValueError(f"{path} is not a file of wflow")
-    if head[8] < 2:
-        raise ValueError(f"{path} was written by another program, not by wflow")
-    length = int.from_bytes(head[28:36], "little")
-    if path.stat().st_size < length:
-        raise ValueError(f"{path} is damaged: {path.stat().st_size} of {length} bytes are left")
-    return head[11] != 0
-
-
-# --- who, where, with what ----------------------------------------------------------------------------------------------------
-
-
-def _process_start(pid: int) -> str | None:
-    """What tells a live process from a later one with its number: its start in clock ticks since boot; None if it is gone."""
-    if sys.platform != "linux":
-        return "unknown"  # a file left by a killed process then says that it is being written
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if state in "ZX" else fields[18]
-
-
-@cache
-def _surroundings() -> dict[str, Any]:
-    """Versions, machine and git revision: the same for every run of a process."""
-    import numba
-    import scipy
-
-    import wflow
-
-    root = Path(wflow.__file__).parents[1]
-    revision = None
-    if (root / ".git").exists():
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        try:
-            revision = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            revision = None
-    versions = {"wflow": wflow.__version__, "python": platform.python_version(), "numpy": np.__version__,
-                "scipy": scipy.__version__, "numba": numba.__version__}  # fmt: skip
-    machine = f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} CPUs, {platform.node()}"
-    return {"versions": versions, "machine": machine, "git": revision}
-
-
-def provenance(details: Mapping[str, Any]) -> dict[str, Any]:
-    """`details`, the date (UTC), versions, machine and git revision, in plain JSON types; ValueError if that takes over 32 KiB."""
-    result: dict[str, Any] = plain({**details, **_surroundings(), "date": datetime.now(UTC).isoformat(timespec="seconds")})
-    if (size := len(json.dumps(result))) > _SUMMARY_BYTES // 2:
-        raise ValueError(f"provenance must fit in {_SUMMARY_BYTES // 2} bytes as JSON; got {size} (large arrays: the flow's static())")
-    return result

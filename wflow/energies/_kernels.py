@@ -8,12 +8,12 @@ from wflow._checks import Array
 from wflow._jit import REASSOC, njit
 from wflow.neurons._math import exp
 
-__all__ = ["covariance_signal", "log_softmax"]
+__all__ = ["covariance_signal", "softmax"]
 
 
 @njit(fastmath=REASSOC)
-def log_softmax(energy: Array, weights: Array, out: Array) -> None:
-    """out_ij = f_ij - log sum_j w_j exp f_ij, shape (n_s, n_a): the log density of the softmax policy (math.md §3)."""
+def softmax(energy: Array, weights: Array, policy: Array) -> None:
+    """policy (n_s, n_a) = exp f_ij / sum_j w_j exp f_ij, a density (math.md §3); `energy` f becomes its logarithm."""
     n_s, n_a = energy.shape
     for i in range(n_s):
         top = energy[i, 0]
@@ -21,10 +21,13 @@ def log_softmax(energy: Array, weights: Array, out: Array) -> None:
             top = max(top, energy[i, j])
         total = 0.0
         for j in range(n_a):
-            total += weights[j] * exp(energy[i, j] - top)
+            policy[i, j] = exp(energy[i, j] - top)
+            total += weights[j] * policy[i, j]
         shift = top + np.log(total)
+        scale = 1.0 / total
         for j in range(n_a):
-            out[i, j] = energy[i, j] - shift
+            energy[i, j] -= shift
+            policy[i, j] *= scale
 
 
 @njit(fastmath=REASSOC)

@@ -10,7 +10,7 @@ import numpy as np
 
 from wflow import _checks, mdp
 from wflow._checks import Array
-from wflow.energies._kernels import covariance_signal, log_softmax
+from wflow.energies._kernels import covariance_signal, softmax
 from wflow.energies.base import Evaluation
 from wflow.mdp.evaluation import _evaluate
 from wflow.measures import ParticleMeasure
@@ -136,12 +136,8 @@ class PolicyValue:
         return variation
 
     def log_policy(self, measure: ParticleMeasure) -> Array:
-        """Log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
-        if measure.points.shape[1] != self.n_parameters:
-            raise ValueError(f"measure must have points with {self.n_parameters} columns; got {measure.points.shape[1]}")
-        energy = self.network.forward(measure.points, measure.weights)  # f_ν on all nodes, (n_s, n_a)
-        log_softmax(energy, self.mdp.actions.weights, energy)
-        return energy
+        """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
+        return self._softmax(measure)[0]
 
     def static(self) -> dict[str, Array]:
         """The problem as a stored run keeps it: nodes, action weights, E* and the optimal log-policy."""
@@ -150,10 +146,19 @@ class PolicyValue:
             "optimal_value": np.array(self.optimum.objective), "optimal_log_policy": self.optimum.log_policy,
         }  # fmt: skip
 
+    def _softmax(self, measure: ParticleMeasure) -> tuple[Array, Array]:
+        """log π_ν and π_ν."""
+        if measure.points.shape[1] != self.n_parameters:
+            raise ValueError(f"measure must have points with {self.n_parameters} columns; got {measure.points.shape[1]}")
+        energy = self.network.forward(measure.points, measure.weights)  # f_ν on all nodes, (n_s, n_a)
+        policy = np.empty_like(energy)
+        softmax(energy, self.mdp.actions.weights, policy)
+        return energy, policy
+
     def _policy(self, measure: ParticleMeasure) -> mdp.PolicyEvaluation:
-        log_policy = self.log_policy(measure)
+        log_policy, policy = self._softmax(measure)
         start = time.perf_counter()
-        bellman = _evaluate(self.mdp, log_policy)  # one LU: V, Q, occupancy
+        bellman = _evaluate(self.mdp, log_policy, policy)  # one LU: V, Q, occupancy
         self.seconds["linear algebra"] += time.perf_counter() - start
         return bellman
 

@@ -74,9 +74,10 @@ def evaluate(mdp: MDP, log_policy: npt.ArrayLike) -> PolicyEvaluation:
     return _evaluate(mdp, log_density)
 
 
-def _evaluate(mdp: MDP, log_policy: Array) -> PolicyEvaluation:
-    """`evaluate` without its checks, for callers that normalise themselves: log_policy (n_s, n_a), float64, C order."""
-    policy = np.exp(log_policy)
+def _evaluate(mdp: MDP, log_policy: Array, policy: Array | None = None) -> PolicyEvaluation:
+    """`evaluate` without its checks, for callers that normalise themselves: log_policy (n_s, n_a), float64, C order, and its exp."""
+    if policy is None:
+        policy = np.exp(log_policy)
     weighted_policy, reward = _kernels.average_reward(log_policy, policy, mdp.actions.weights, mdp.reward, mdp.temperature)
     value, occupancy = solve_resolvent(mdp.transition.policy_matrix(weighted_policy), mdp.discount, reward, mdp.initial)
     expected = mdp.transition.expect(value)

@@ -72,36 +72,33 @@ def check_slot(c: int, base: float, shift: float, k: float, padded: Array) -> in
     return c
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def one_slot(base: float, shift: float, k: float, to_bin: float, padded: Array, lookup: Ints, scale: float, margin: float) -> int:
     """The slot of x -> (k x + base) + shift; ``to_bin = -scale / k``."""
     position = (base + shift) * to_bin - (padded[0] * scale - 1.0)
     inside = max(0.5, min(lookup.shape[0] - 0.5, position))
     slot = int(inside)
-    near = inside - slot
-    if not ((near > margin) & (near < 1.0 - margin) & (position == position)):
+    if abs(inside - slot - 0.5) > 0.5 - margin or k == 0.0:
         slot = check_slot(lookup[slot], base, shift, k, padded)
     return slot
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def guess_slots(h: Array, count: int, k: float, first: float, scale: float, margin: float, bins: int, guess: Ints) -> int:
-    """Bins of the crossings of x -> h[i] + k x for i < count, minus one minus the bin where unsafe (as for NaN); returns how many are.
+    """Bins of the crossings of x -> h[i] + k x for i < count; returns how many are too close to a bin's end to be its slot.
 
     `count` is rounded up to whole blocks of `LANES`: h and guess are that long.
     """
-    unsafe = 0
+    unsafe = 1 if k == 0.0 else 0
     to_bin = -scale / k
     origin = first * scale - 1.0
     top = bins + 0.5
+    widest = 0.5 - margin
     for block in range((count + LANES - 1) // LANES):
         for lane in range(LANES):
             i = block * LANES + lane
-            position = h[i] * to_bin - origin
-            inside = max(0.5, min(top, position))
+            inside = max(0.5, min(top, h[i] * to_bin - origin))
             b = np.int64(inside)
-            near = inside - b
-            safe = (near > margin) & (near < 1.0 - margin) & (position == position)
-            guess[i] = b if safe else -1 - b
-            unsafe += 0 if safe else 1
+            guess[i] = b
+            unsafe += 1 if abs(inside - b - 0.5) > widest else 0
     return unsafe

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wflow._checks import Array
-from wflow._jit import njit, prange
+from wflow._jit import launch, njit, prange
 from wflow.neurons._rows import adjoint_row, forward_row
 from wflow.neurons.axis import Ints
 
@@ -112,6 +112,11 @@ def _adjoint(value: Any, derivative: Any, points: Array, tasks: Ints, states: Ar
         _gather(value, derivative, points, begin, end, states[s], n_s[s], actions[a], n_a[a], signals[s, a], out)
 
 
+def _seconds(tasks: Sequence[tuple[int, int, int, int]], states: Axes, actions: Axes) -> float:
+    """About what a pass takes on one thread."""
+    return 1e-9 * float(sum((end - begin) * states.size[s] * actions.size[a] for begin, end, s, a in tasks))
+
+
 def forward(pair: tuple[Any, Any], points: Array, weights: Array, tasks: Sequence[tuple[int, int, int, int]], states: Axes,
             actions: Axes) -> Array:  # fmt: skip
     """Sums of p_n ω0 σ(k_s·s_i + k_a·a_j + b) over the neurons of each task, (tasks, most states, most actions).
@@ -119,7 +124,8 @@ def forward(pair: tuple[Any, Any], points: Array, weights: Array, tasks: Sequenc
     `pair` is an activation's (code, 0) or (value, derivative). Cost O(sum of neurons times nodes), memory that of the result.
     """
     sums = np.empty((len(tasks), states.nodes.shape[2], actions.nodes.shape[2]))
-    _forward(*pair, points, weights, np.array(tasks), states.nodes, states.size, actions.nodes, actions.size, sums)
+    launch(_forward, _seconds(tasks, states, actions), *pair, points, weights, np.array(tasks), states.nodes, states.size,
+           actions.nodes, actions.size, sums)  # fmt: skip
     return sums
 
 
@@ -127,5 +133,6 @@ def adjoint(pair: tuple[Any, Any], points: Array, tasks: Sequence[tuple[int, int
             signals: Array) -> Array:  # fmt: skip
     """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), G = signals[s, a] for a task on state set s and action set a."""
     out = np.empty_like(points)
-    _adjoint(*pair, points, np.array(tasks), states.nodes, states.size, actions.nodes, actions.size, signals, out)
+    launch(_adjoint, _seconds(tasks, states, actions), *pair, points, np.array(tasks), states.nodes, states.size,
+           actions.nodes, actions.size, signals, out)  # fmt: skip
     return out

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from wflow._checks import Array
-from wflow._jit import FASTMATH, REASSOC, njit, prange
+from wflow._jit import FASTMATH, REASSOC, launch, njit, prange
 from wflow.neurons.axis import LANES, Axis, Ints, check_slot, guess_slots, one_slot
 
 __all__ = ["Grid", "adjoint", "forward"]
@@ -47,7 +47,7 @@ class Grid:
         )  # fmt: skip
 
 
-@njit()
+@njit(forceinline=True)
 def _preactivations(points: Array, n: int, lo: int, blocks: int, states: Array, h: Array) -> None:
     """k_s·s + b of neuron n, summed from the left without contraction, in whole blocks of states from lo on."""
     d_s = states.shape[0]
@@ -63,7 +63,7 @@ def _preactivations(points: Array, n: int, lo: int, blocks: int, states: Array, 
         h[i] += bias
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _fill_slots(points: Array, n: int, lo: int, hi: int, states: Array, padded: Array, lookup: Ints, scale: float, margin: float,
                 h: Array, slots: Ints) -> None:  # fmt: skip
     """Pre-activations k_s·s + b (summed from the left) and action slots of neuron n in states lo to hi, at h[0], slots[0] and on."""
@@ -72,11 +72,10 @@ def _fill_slots(points: Array, n: int, lo: int, hi: int, states: Array, padded: 
     _preactivations(points, n, lo, (count + LANES - 1) // LANES, states, h)
     if guess_slots(h, count, k, padded[0], scale, margin, lookup.shape[0] - 1, slots) > 0:
         for i in range(count):
-            if slots[i] < 0:
-                slots[i] = check_slot(lookup[-1 - slots[i]], 0.0, h[i], k, padded)
+            slots[i] = check_slot(lookup[slots[i]], 0.0, h[i], k, padded)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _visited(points: Array, n: int, n_s: int, padded: Array, r_padded: Array, r_lookup: Ints, r_scale: float,
              r_margin: float) -> tuple[int, int, int]:  # fmt: skip
     """States lo to hi to visit one by one, and the slot on the state axis where all actions become active (-1: no state axis)."""
@@ -330,15 +329,25 @@ def _adjoint(points: Array, signal: Array, block: int, chunk: int, out: Array, n
                 r_padded, r_lookup, r_scale, r_margin, tables, runs, out)  # fmt: skip
 
 
+def _seconds(points: Array, grid: Grid) -> float:
+    """About what a pass takes on one thread: a quarter of the states of a neuron are visited, then the nodes."""
+    return 1e-9 * (len(points) * (50 + grid.shape[0]) + 4 * grid.shape[0] * grid.shape[1])
+
+
+def _tasks(n: int) -> int:
+    """Parts, each with tables of its own, in which neurons are scattered; a function of their number alone, so that bits are."""
+    return 1 if n < 3000 else min(2 * (n // 8000 + 1), 16)
+
+
 def forward(points: Array, weights: Array, grid: Grid) -> Array:
     """F (n_s, n_a) = sum_n p_n ω0 relu(k_s·s_i + k_a a_j + b); cost O(N n_s + M) at most, memory O(M) beside the input."""
     out = np.empty(grid.shape)
-    _forward(points, weights, min(max(len(points) // 4000, 2), 16), _BLOCK, out, *grid.arguments)
+    launch(_forward, _seconds(points, grid), points, weights, _tasks(len(points)), _BLOCK, out, *grid.arguments)
     return out
 
 
 def adjoint(points: Array, grid: Grid, signal: Array) -> Array:
     """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), for a signal G (n_s, n_a); cost O(N n_s + M) at most."""
     out = np.empty_like(points)
-    _adjoint(points, signal, _BLOCK, _CHUNK, out, *grid.arguments)
+    launch(_adjoint, _seconds(points, grid), points, signal, _BLOCK, _CHUNK, out, *grid.arguments)
     return out
