@@ -1,9 +1,8 @@
 """Which default method and tolerance: ``python -m benchmarks.reliability``.
 
-Every method at four tolerances on both experiments of Agazzi & Lu with ReLU and tanh, 20 seeds each, to t = 10⁴. A run fails if it does
-not reach the end within 20,000 steps, lowers E by more than 1e-9 between recorded steps, or ends with a gap more than 1 % above a tight
-reference (ReLU, whose field jumps on nodes: more than 25 %, as even references at different tolerances differ there). The default is the
-cheapest row without a failure.
+RKC2 at four tolerances on both experiments of Agazzi & Lu with ReLU and tanh, 20 seeds each, to t = 10⁴; the embedded pairs beside it
+on the first five seeds. A run fails if it does not reach the end within 5,000 steps, or lowers E by more than 1e-9 from one step to the
+next. Errors are those of the final gap, relative to RKC2 at rtol 1e-5 (nan where that did not finish: ReLU's field jumps on nodes).
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ from benchmarks._harness import write_output
 
 T_END = 1e4
 N = 800
-METHODS = ("rkc2", "tsit5", "bs3", "RK45")
+MOST_STEPS = 5_000
+FEW = 5
+COMPETITORS = ("tsit5", "bs3", "RK45")
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4)
 
 
@@ -39,17 +40,17 @@ def runs(problem: str, activation: str, seeds: int) -> dict[tuple[str, float], l
     found: dict[tuple[str, float], list[dict[str, float]]] = {}
     for seed in range(seeds):
         flow, initial = setup(problem, activation, seed)
-        reference = float(wflow.solve(flow, initial, T_END, method="rkc2", rtol=1e-5, atol=1e-8).gap[-1])
-        for method in METHODS:
+        tight = wflow.solve(flow, initial, T_END, method="rkc2", rtol=1e-5, atol=1e-8, max_steps=MOST_STEPS)
+        for method in ("rkc2", *(COMPETITORS if seed < FEW else ())):
             for rtol in TOLERANCES:
                 start = time.perf_counter()
-                run = wflow.solve(flow, initial, T_END, method=method, rtol=rtol, atol=1e-3 * rtol, max_steps=20_000)
+                run = wflow.solve(flow, initial, T_END, method=method, rtol=rtol, atol=1e-3 * rtol, max_steps=MOST_STEPS)
                 found.setdefault((method, rtol), []).append({
                     "seconds": time.perf_counter() - start,
                     "evaluations": run.counts["rhs"] + run.counts.get("spectral_radius", 0),
-                    "error": float(run.gap[-1]) / reference - 1.0,
+                    "error": float(run.gap[-1] / tight.gap[-1]) - 1.0 if tight.status.ok else np.nan,
                     "drop": float(max(0.0, -np.diff(run.energy).min())),
-                    "finished": float(run.status is wflow.Status.FINISHED),
+                    "finished": float(run.status.ok),
                 })  # fmt: skip
     return found
 
@@ -62,15 +63,14 @@ def main() -> None:
     lines = [f"{seeds} seeds, N = {N}, to t = {T_END:g}; atol = rtol/1000; medians over seeds, worst in brackets"]
     for problem in ("bandit", "grid"):
         for activation in ("relu", "tanh"):
-            allowed = 0.25 if activation == "relu" else 0.01
             lines += ["", f"{problem}, {activation}",
-                      "method   rtol   failed   evaluations [worst]   seconds [worst]   |gap error| [worst]   largest fall of E"]  # fmt: skip
+                      "method   rtol   seeds   failed   evaluations [worst]   seconds [worst]   |gap error| [worst]   largest fall of E"]  # fmt: skip
             for (method, rtol), outcome in runs(problem, activation, seeds).items():
                 column = {key: np.array([one[key] for one in outcome]) for key in outcome[0]}
-                failed = int(np.sum((column["finished"] < 1.0) | (column["drop"] > 1e-9) | (column["error"] > allowed)))
-                error = np.abs(column["error"])
+                failed = int(np.sum((column["finished"] < 1.0) | (column["drop"] > 1e-9)))
+                error = np.abs(column["error"][np.isfinite(column["error"])])
                 lines.append(
-                    f"{method:6}  {rtol:5g}   {failed:6}   {np.median(column['evaluations']):8.0f} [{column['evaluations'].max():6.0f}]   "
+                    f"{method:6}  {rtol:5g}   {len(outcome):5}   {failed:6}   {np.median(column['evaluations']):8.0f} [{column['evaluations'].max():6.0f}]   "
                     f"{np.median(column['seconds']):6.2f} [{column['seconds'].max():6.2f}]   "
                     f"{np.median(error):8.1e} [{error.max():7.1e}]   {column['drop'].max():.1e}"
                 )

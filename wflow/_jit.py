@@ -24,7 +24,7 @@ prange = numba.prange
 
 _WORTH_WAKING = 5e-4  # seconds of work on one thread
 
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # type: ignore[attr-defined]
 
 
 def njit(*, fastmath: frozenset[str] = frozenset(), **options: Any) -> Callable[[F], F]:
@@ -43,7 +43,7 @@ def njit(*, fastmath: frozenset[str] = frozenset(), **options: Any) -> Callable[
     return compile_with_cache
 
 
-class _CompileClock(event.Listener):  # type: ignore[misc]
+class _CompileClock(event.Listener):
     """Seconds spent in Numba's compiler by this process, nested compilations counted once."""
 
     def __init__(self) -> None:

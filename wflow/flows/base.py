@@ -15,9 +15,9 @@ class Flow(Protocol):
 
     These four methods are all that ``wflow.solve`` needs. A flow may have more, each used where it is present:
 
-    ``error_norm(scaled (n,)) -> float``
-        Norm of the scaled error in which the tolerances hold, for methods that have an option `norm`. Absent or None: root mean
-        square. It must not keep or change its argument.
+    ``error_norm(error (n,), y_old (n,), y_new (n,), rtol, atol (1,)) -> float``
+        Norm of the error of a step against the tolerances (1: just met), for methods that have an option `norm`. Absent or None:
+        root mean square of ``error / (atol + rtol max(|y_old|, |y_new|))``. It must not keep or change its arguments.
     ``spectral_radius(t, y) -> float``
         Bound on the spectral radius of the field's Jacobian, for methods that have an option of that name.
     ``stepper(t, y, t_end, **options) -> Stepper``

@@ -35,7 +35,7 @@ class Grid:
 
     def __init__(self, states: Array, actions: Array) -> None:
         n_s, d_s = states.shape
-        self.shape = (n_s, len(actions))
+        self.shape: tuple[int, int] = (n_s, len(actions))
         padded = np.zeros((d_s, n_s + LANES))
         padded[:, :n_s] = states.T
         rows = Axis.of(states[:, 0]) if d_s == 1 and (np.diff(states[:, 0]) > 0.0).all() else None
@@ -331,7 +331,8 @@ def _adjoint(points: Array, signal: Array, block: int, chunk: int, out: Array, n
 
 def _seconds(points: Array, grid: Grid) -> float:
     """About what a pass takes on one thread: a quarter of the states of a neuron are visited, then the nodes."""
-    return 1e-9 * (len(points) * (50 + grid.shape[0]) + 4 * grid.shape[0] * grid.shape[1])
+    n_s, n_a = grid.shape
+    return 1e-9 * (len(points) * (50 + n_s) + 4 * n_s * n_a)
 
 
 def _tasks(n: int) -> int:

@@ -1,0 +1,66 @@
+"""Explicit embedded Runge–Kutta pairs whose last stage is the first of the next step (FSAL)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from wflow._checks import Array
+from wflow.integrators._vector import combine
+from wflow.integrators.base import Adaptive, Field
+
+__all__ = ["EmbeddedPair", "tableau"]
+
+
+def tableau(rows: list[list[float]]) -> Array:
+    """Lower triangular (s, s) array of the stage weights, a row per stage after the first."""
+    a = np.zeros((len(rows) + 1, len(rows) + 1))
+    for i, row in enumerate(rows, start=1):
+        a[i, : len(row)] = row
+    return a
+
+
+class EmbeddedPair(Adaptive):
+    """A pair given by its tableau, advanced with the formula of higher order (local extrapolation).
+
+    Memory: s + 3 arrays (n,) beside those of `fun`, s the number of stages; cost of stage i beside `fun`: one pass over i + 1 arrays.
+
+    Attributes
+    ----------
+    A : ndarray, shape (s, s)
+        Stage weights; the last row is the step itself.
+    C : ndarray, shape (s,)
+        Stage times.
+    E : ndarray, shape (s,)
+        Weights of the error estimate, b minus those of the embedded formula.
+    """
+
+    A: ClassVar[Array]
+    C: ClassVar[Array]
+    E: ClassVar[Array]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        s = len(cls.C)
+        if cls.A.shape != (s, s) or cls.E.shape != (s,) or np.triu(cls.A).any():
+            raise ValueError(f"{cls.__name__}: the tableau is not that of an explicit method of {s} stages")
+        if not (np.allclose(cls.A.sum(axis=1), cls.C, rtol=0.0, atol=1e-14) and cls.C[-1] == 1.0 and abs(cls.E.sum()) < 1e-14):
+            raise ValueError(f"{cls.__name__}: the rows of A do not sum to C, or those of b and of the embedded formula not to 1")
+
+    def __init__(self, fun: Field, t0: float, y0: Array, t_bound: float, **options: Any) -> None:
+        super().__init__(fun, t0, y0, t_bound, **options)
+        self._stage = np.empty(self.n)
+        self._slopes: tuple[Array, ...] = ()  # the field at the stages of the last attempt
+
+    def _attempt(self, t: float, h: float) -> tuple[Array, Array, float] | None:
+        assert self.f is not None
+        slopes, last = [self.f], len(self.C) - 1
+        self._stages += last
+        for i in range(1, last + 1):
+            y = self._stage if i < last else np.empty_like(self.y)
+            if not combine(y, np.concatenate(([1.0], h * self.A[i, :i])), (self.y, *slopes)):
+                return None
+            slopes.append(self._evaluate(self.t + self.C[i] * h if i < last else t, y))
+        self._slopes = tuple(slopes)
+        return y, slopes[-1], self._norm_of(tuple(h * self.E), self._slopes, y)
