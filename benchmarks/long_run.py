@@ -1,7 +1,7 @@
 """fig1b to mean-field time 10⁴, gap within 1 % of a tight reference: ``python -m benchmarks.long_run``.
 
 Field evaluations against SciPy's RK45 at rtol 1e-3 on the same field, five seeds; wall time against JAX + Diffrax Tsit5 at the
-loosest tolerance (of 1e-2, 1e-3, 1e-4) whose gap is within 1 % too, both after compilation, in one process.
+looser tolerance (of 1e-3, 1e-4) whose gap is within 1 % too, both after compilation, in one process, on the first seeds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def one_seed(seed: int, peers: bool) -> dict[str, Any]:
         problem = Problem.agazzi_lu_grid(seed)
         diffrax_solve(problem, initial.points, 1e-3, 1e-3, 1e-6)  # compiles
         diffrax_solve(problem, initial.points, 1e-3, 1e-3, 1e-6, block=100)
-        for rtol in (1e-2, 1e-3, 1e-4):
+        for rtol in (1e-3, 1e-4):
             start = time.perf_counter()
             run = diffrax_solve(problem, initial.points, T_END, rtol, 1e-3 * rtol)
             seconds = time.perf_counter() - start
@@ -67,13 +67,13 @@ def one_seed(seed: int, peers: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Table of five seeds and the medians; ``--no-peers`` leaves out Diffrax."""
+    """Table of five seeds and the medians; ``--peers 0`` leaves out Diffrax."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--peers", type=int, default=2, help="seeds on which Diffrax runs, minutes each")
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    peers = not arguments.no_peers
-    rows = [one_seed(seed, peers) for seed in range(arguments.seeds)]
+    peers = arguments.peers > 0
+    rows = [one_seed(seed, seed < arguments.peers) for seed in range(arguments.seeds)]
     lines = [f"fig1b (100 x 100 nodes, N = {N}, ReLU) to t = {T_END:g}; evaluations include those for the spectral radius",
              "seed  reference gap   wflow: evaluations   error   seconds   RK45 1e-3: evaluations   error   seconds"]  # fmt: skip
     for row in rows:
@@ -86,7 +86,7 @@ def main() -> None:
     if peers:
         lines += ["", "seed   Diffrax Tsit5: rtol   evaluations   error   seconds   in blocks of 100   wflow faster by   (blocks)"]
         speed, blocks = [], []
-        for row in rows:
+        for row in rows[: arguments.peers]:
             peer, own = row["diffrax"], row["wflow"]["seconds"]
             speed.append(peer["seconds"] / own)
             blocks.append(peer["seconds in blocks"] / own)
