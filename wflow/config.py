@@ -1,0 +1,172 @@
+"""Experiment files: TOML, checked in full before anything runs; every error is one line with file, key, value and what is allowed.
+
+::
+
+    title = "..."                   # or: title and include = ["fig1a", "other.toml"], and nothing else
+    seeds = [0, 1, 2, 3, 4]         # one run each; seed s also draws a random problem, unless problem.seed says otherwise
+
+    [problem]
+    kind = "garnet"                 # a function of wflow.mdp with its arguments as keys,
+    n_states = 20                   # or "custom" with file = "problem.npz" or the arrays themselves
+
+    [flow]
+    n_particles = 800               # activation, width (of "rbf"), variance of the student's first layer
+
+    [solver]
+    t_end = 1e4                     # mean-field time; method, rtol, atol, max_steps, steady as in wflow.solve
+
+    [solver.options]                # of the method
+
+    [record]
+    spacing = "geometric"           # "steps" (every accepted step), "linear" or "geometric", with frames (200) and first
+    states = "ends"                 # "ends", "all", or every k-th frame
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wflow import _checks
+from wflow.settings import Composite, ConfigError, CustomProblem, Settings, constructor, signature_model, validate
+
+__all__ = ["KINDS", "ConfigError", "Experiment", "Part", "builtin", "load"]
+
+KINDS = ("agazzi_lu_bandit", "agazzi_lu_grid", "chain", "custom", "garnet", "gridworld", "three_armed_bandit", "tree")
+_FOLDER = Path(__file__).parent / "experiments"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One problem with its settings, to be run for every seed.
+
+    Parameters
+    ----------
+    name : str
+        Of the built-in experiment, or the file's without its suffix.
+    source : str
+        What errors call it: the name, or the path of the file.
+    folder : Path
+        What ``problem.file`` is relative to.
+    settings : Settings
+    options : mapping
+        Checked arguments of the problem's constructor: ``settings.problem`` without its kind.
+    """
+
+    name: str
+    source: str
+    folder: Path
+    settings: Settings
+    options: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return str(self.settings.problem["kind"])
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What one command runs: a part, or several that share a file and a figure."""
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+
+
+def builtin() -> dict[str, Path]:
+    """Files of the experiments that come with wflow, by name."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
+
+
+def load(target: str, changes: Sequence[str] = ()) -> Experiment:
+    """The experiment of a file (``*.toml``) or of a built-in name.
+
+    Parameters
+    ----------
+    target : str
+    changes : sequence of str
+        ``"flow.n_particles=5000"``: dotted key and TOML value (a plain word is a string), set in every part.
+
+    Raises
+    ------
+    ConfigError
+        One line: file, key, value, what is allowed.
+    """
+    values = [_change(text) for text in changes]
+    path, source = _find(target, Path())
+    table = _read(path, source)
+    if "include" not in table:
+        part = _part(path, source, table, values)
+        return Experiment(part.name, part.settings.title, (part,))
+    composite = validate(Composite, table, source)
+    found = [_find(name, path.parent, f"{source}: include: ") for name in composite.include]
+    parts = tuple(_part(*where, _read(*where), values) for where in found)
+    names = [part.name for part in parts]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{source}: include must name different experiments; got {', '.join(names)}")
+    return Experiment(path.stem, composite.title, parts)
+
+
+def _find(target: str, folder: Path, prefix: str = "") -> tuple[Path, str]:
+    if target in (known := builtin()):
+        return known[target], target
+    if target.endswith(".toml"):
+        return folder / target, str(folder / target)
+    hint = _checks.near_matches(target, known)
+    raise ConfigError(f"{prefix}no experiment is called {target!r}{hint}; built in are {', '.join(known)}; a file ends in .toml")
+
+
+def _read(path: Path, source: str) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{source}: is not UTF-8 text, as TOML must be") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: is not TOML: {error}") from None
+    if not table:
+        raise ConfigError(f"{source}: is empty; an experiment has [problem] and [solver], or include")
+    return table
+
+
+def _part(path: Path, source: str, table: dict[str, Any], changes: Sequence[tuple[list[str], Any]]) -> Part:
+    for keys, value in changes:
+        section = table
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"{source}: {key} is not a section, so {'.'.join(keys)} cannot be set")
+        section[keys[-1]] = value
+    settings = validate(Settings, table, source)
+    if len(set(settings.seeds)) < len(settings.seeds):
+        raise ConfigError(f"{source}: seeds must differ; got {settings.seeds}")
+    options = dict(settings.problem)
+    try:
+        kind = _checks.choice("problem.kind", options.pop("kind", None), KINDS)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    model = CustomProblem if kind == "custom" else signature_model(constructor(kind))
+    checked = validate(model, options, source, "problem")
+    return Part(path.stem, source, path.parent, settings, {key: getattr(checked, key) for key in checked.model_fields_set})
+
+
+def _change(text: str) -> tuple[list[str], Any]:
+    key, equals, value = text.partition("=")
+    keys = key.strip().split(".")
+    if not equals or not all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in keys):
+        raise ConfigError(f"--set takes key=value with a dotted key, such as flow.n_particles=5000; got {text!r}")
+    try:
+        parsed = tomllib.loads(f"x = {value}")
+    except tomllib.TOMLDecodeError as error:
+        if re.fullmatch(r"[\w./-]+", value.strip()):
+            return keys, value.strip()
+        raise ConfigError(f"--set {key.strip()}: {value!r} is not a TOML value: {error}") from None
+    if set(parsed) != {"x"}:
+        raise ConfigError(f"--set takes one value; got {text!r}")
+    return keys, parsed["x"]
