@@ -1,7 +1,8 @@
 """Energy, dissipation and the ReLU invariant along runs: ``python -m benchmarks.conservation``.
 
-Fixed steps of the classical fourth-order method and of Euler, halved: the balance E(T) - E(0) - ∫ dissipation dt and the drift of ω0² - |ω̄|²
-shrink at the scheme's order where the field is smooth; with ReLU on nodes they shrink with the spacing of the nodes instead (math.md §7).
+Fixed steps of the classical fourth-order method and of Euler, halved: the balance E(T) - E(0) - ∫ dissipation dt and the drift of
+ω0² - |ω̄|² shrink at the scheme's order where the field is smooth; with ReLU on nodes they shrink with the spacing of the nodes instead
+(math.md §7).
 """
 
 from __future__ import annotations
@@ -63,11 +64,13 @@ def main() -> None:
     lines = [f"bandit, N = {N}, to t = {T_END:g}; order: log2 of the ratio to the row above"]
     for activation, n_actions in (("tanh", 100), ("relu", 100), ("relu", 1600)):
         for name, step in (("classical RK4", classical), ("Euler", euler)):
-            lines += ["", f"{activation}, {n_actions} nodes, {name}", "    dt   |dE - ∫ dissipation|   order   invariant drift   order   largest fall of E"]
+            lines += ["", f"{activation}, {n_actions} nodes, {name}",
+                      "    dt   |dE - ∫ dissipation|   order   invariant drift   order   largest fall of E"]  # fmt: skip
             last = None
             for dt in (20.0, 10.0, 5.0, 2.5):
                 energy, drift, fall = balance(activation, n_actions, step, dt)
-                orders = ("", "") if last is None else tuple(f"{np.log2(old / new):5.2f}" for old, new in zip(last, (energy, drift), strict=True))
+                ratios = ((old, new) for old, new in zip(last or (), (energy, drift) if last else (), strict=True))
+                orders = [f"{np.log2(old / new):5.2f}" for old, new in ratios] or ["", ""]
                 shown = f"{drift:15.2e}   {orders[1]:>5}" if activation == "relu" else f"{'-':>15}   {'':>5}"
                 lines.append(f"{dt:6g}   {energy:20.2e}   {orders[0]:>5}   {shown}   {fall:.1e}")
                 last = (energy, drift)

@@ -193,7 +193,7 @@ def jax_velocity(problem: Problem, activation: str, *, block: int | None = None)
 
 
 class DiffraxRun(NamedTuple):
-    """Final points (N, 4), steps attempted (rejected ones included), and field evaluations: 6 a step and one at the start."""
+    """Final points (N, 4), steps attempted, how many of them were rejected, and field evaluations: 6 a step and one at the start."""
 
     points: Array
     steps: int

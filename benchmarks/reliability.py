@@ -64,13 +64,15 @@ def main() -> None:
     for problem in ("bandit", "grid"):
         for activation in ("relu", "tanh"):
             lines += ["", f"{problem}, {activation}",
-                      "method   rtol   seeds   failed   evaluations [worst]   seconds [worst]   |gap error| [worst]   largest fall of E"]  # fmt: skip
+                      "method   rtol   seeds   failed   evaluations [worst]   seconds [worst]   |gap error| [worst]"
+                      "   largest fall of E"]  # fmt: skip
             for (method, rtol), outcome in runs(problem, activation, seeds).items():
                 column = {key: np.array([one[key] for one in outcome]) for key in outcome[0]}
                 failed = int(np.sum((column["finished"] < 1.0) | (column["drop"] > 1e-9)))
                 error = np.abs(column["error"][np.isfinite(column["error"])])
+                evaluations = column["evaluations"]
                 lines.append(
-                    f"{method:6}  {rtol:5g}   {len(outcome):5}   {failed:6}   {np.median(column['evaluations']):8.0f} [{column['evaluations'].max():6.0f}]   "
+                    f"{method:6}  {rtol:5g}   {len(outcome):5}   {failed:6}   {np.median(evaluations):8.0f} [{evaluations.max():6.0f}]   "
                     f"{np.median(column['seconds']):6.2f} [{column['seconds'].max():6.2f}]   "
                     f"{np.median(error):8.1e} [{error.max():7.1e}]   {column['drop'].max():.1e}"
                 )

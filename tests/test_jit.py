@@ -24,7 +24,8 @@ def fresh(name="f", body="return 2.0 * x + 1.0"):
 
 
 def run(script, **environment):
-    process = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, env={**os.environ, **environment})
+    command, environment = [sys.executable, "-c", textwrap.dedent(script)], {**os.environ, **environment}
+    process = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert process.returncode == 0, process.stderr
     return process.stdout.strip()
 

@@ -215,7 +215,7 @@ def _method(
     own = getattr(flow, "stepper", None)
     if own is not None and method is not None:
         raise TypeError(f"method must be left out: {type(flow).__name__} steps itself; got {method!r}")
-    method = DEFAULT_METHOD if method is None and own is None else method
+    method = method or DEFAULT_METHOD
     build: Any = own if own is not None else integrators.get(method)
     name = f"{type(flow).__name__}.stepper" if own is not None else method if isinstance(method, str) else build.__name__
     takes = _parameters(build)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +31,7 @@ class Evaluation:
     value: float
     velocity: Array
 
-    @property
+    @cached_property
     def dissipation(self) -> float:
         """∫ |velocity|² dν, the rate at which the energy moves in its sense: ``dE/dt = sense · dissipation`` (math.md §3)."""
         return float(self.measure.weights @ np.einsum("nm,nm->n", self.velocity, self.velocity))

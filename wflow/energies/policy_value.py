@@ -12,6 +12,7 @@ from wflow import _checks, mdp
 from wflow._checks import Array
 from wflow.energies._kernels import covariance_signal, softmax
 from wflow.energies.base import Evaluation
+from wflow.mdp import MDP
 from wflow.mdp.evaluation import _evaluate
 from wflow.measures import ParticleMeasure
 from wflow.neurons import Network
@@ -93,6 +94,8 @@ class PolicyValue:
     sense = +1
 
     def __init__(self, mdp: mdp.MDP, activation: ActivationLike = "relu", *, width: float | None = None, algorithm: str = "auto") -> None:
+        if not isinstance(mdp, MDP):
+            raise TypeError(f"mdp must be a wflow.mdp.MDP; got {mdp!r}")
         self.mdp = mdp
         self.network = Network(activation, mdp.states, mdp.actions, width=width, algorithm=algorithm)
         self.n_parameters = self.network.n_parameters
@@ -148,6 +151,8 @@ class PolicyValue:
 
     def _softmax(self, measure: ParticleMeasure) -> tuple[Array, Array]:
         """log π_ν and π_ν."""
+        if not isinstance(measure, ParticleMeasure):
+            raise TypeError(f"measure must be a ParticleMeasure; got {measure!r}")
         if measure.points.shape[1] != self.n_parameters:
             raise ValueError(f"measure must have points with {self.n_parameters} columns; got {measure.points.shape[1]}")
         energy = self.network.forward(measure.points, measure.weights)  # f_ν on all nodes, (n_s, n_a)

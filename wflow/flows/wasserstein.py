@@ -29,7 +29,7 @@ def particle_norm(error: Array, y_old: Array, y_new: Array, weights: Array, rtol
             old += y_old[i] * y_old[i]
             new += y_new[i] * y_new[i]
         scale = atol + rtol * np.sqrt(max(old, new))
-        if square > 0.0:  # an error of 0 needs no tolerance
+        if square != 0.0:  # an error of 0 needs no tolerance
             total += weights[n] * square / (scale * scale)
     return float(np.sqrt(total))
 
@@ -83,6 +83,7 @@ class WassersteinFlow:
     def rhs(self, t: float, y: Array) -> Array:
         """Velocities, flat (N m,)."""
         evaluation = self._evaluate(self.unpack(y))
+        _ = evaluation.dissipation  # remembered before the velocity is handed out, which the caller may overwrite
         self._last = (t, y, evaluation)
         return evaluation.velocity.ravel()
 

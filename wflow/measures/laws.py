@@ -76,7 +76,7 @@ class Product:
     factors: tuple[Law, ...]
 
     def __post_init__(self) -> None:
-        if not self.factors or not all(hasattr(factor, "draw") for factor in self.factors):
+        if not self.factors or not all(hasattr(factor, "draw") and not isinstance(factor, type) for factor in self.factors):
             raise TypeError(f"factors must be one law or more, such as Normal() or Point(); got {self.factors!r}")
 
     def sample(self, n: int, seed: Seed) -> ParticleMeasure:

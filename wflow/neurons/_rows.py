@@ -124,6 +124,8 @@ def _gaussian_adjoint(h: float, z: Array, g: Array, by_node: Array) -> tuple[flo
     slope = 0.0
     for j in range(z.shape[0]):
         x = h + z[j]
+        x = 40.0 if x > 40.0 else x  # beyond, exp is 0, and x times a clamped exp would not be; NaN stays
+        x = -40.0 if x < -40.0 else x
         v = g[j] * exp(-0.5 * x * x)
         value += v
         slope -= x * v

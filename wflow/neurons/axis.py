@@ -78,7 +78,8 @@ def one_slot(base: float, shift: float, k: float, to_bin: float, padded: Array, 
     position = (base + shift) * to_bin - (padded[0] * scale - 1.0)
     inside = max(0.5, min(lookup.shape[0] - 0.5, position))
     slot = int(inside)
-    if abs(inside - slot - 0.5) > 0.5 - margin or k == 0.0:
+    slack = margin + 1e-15 * (abs(base) + abs(shift)) * abs(to_bin)  # base + shift may cancel
+    if not abs(inside - slot - 0.5) <= 0.5 - slack:  # NaN where k = 0
         slot = check_slot(lookup[slot], base, shift, k, padded)
     return slot
 
@@ -89,7 +90,7 @@ def guess_slots(h: Array, count: int, k: float, first: float, scale: float, marg
 
     `count` is rounded up to whole blocks of `LANES`: h and guess are that long.
     """
-    unsafe = 1 if k == 0.0 else 0
+    unsafe = 1 if abs(k) < 1e-290 else 0  # to_bin may overflow
     to_bin = -scale / k
     origin = first * scale - 1.0
     top = bins + 0.5

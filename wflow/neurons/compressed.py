@@ -5,7 +5,8 @@ Its interpolant in p Chebyshev nodes of an interval of half-length L errs by ρ^
 ρ = y + sqrt(1 + y²) and y = d/(|k| L) (Trefethen, Approximation Theory and Approximation Practice, Thm 8.2). Neurons are
 therefore classed by slope along each axis; each class is evaluated on the few nodes it needs by the direct kernels, and
 a matrix of interpolation weights carries sums to the nodes (forward) or the signal from them (adjoint). Steep neurons
-keep the nodes themselves. The error is that of the direct kernels, relative to max_ij Σ p_n |ω0 φ_n| (tests).
+keep the nodes themselves. The error is a few units in the last place of max_ij Σ p_n |ω0 φ_n| (tests); for Gaussian ridges that
+reach the nodes with their tails only, of Σ p_n |ω0|, their height.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Compressed:
         return order, tasks
 
     def forward(self, points: Array, weights: Array) -> Array:
-        """F (n_s, n_a) = sum_n p_n ω0 σ(k_s·s_i + k_a·a_j + b)."""
+        """f (n_s, n_a) = sum_n p_n ω0 σ(k_s·s_i + k_a·a_j + b)."""
         order, tasks = self._classes(points)
         sums = direct.forward(self._pair, points[order], weights[order], tasks, *self._axes)
         by_class: dict[tuple[int, int], Array] = {}

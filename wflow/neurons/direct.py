@@ -48,7 +48,7 @@ def split(begin: int, end: int, states: int, actions: int, evaluations: int) -> 
 
 @njit()
 def _parts(points: Array, n: int, states: Array, actions: Array, h: Array, z: Array) -> None:
-    """H (n_s,) = k_s·s + b and z (n_a,) = k_a·a, summed from the left; states (d_s, ≥ n_s), actions (d_a, ≥ n_a)."""
+    """h (n_s,) = k_s·s + b and z (n_a,) = k_a·a, summed from the left; states (d_s, ≥ n_s), actions (d_a, ≥ n_a)."""
     d_s = states.shape[0]
     h[:] = 0.0
     for d in range(d_s):

@@ -13,80 +13,17 @@ experiments of Agazzi & Lu, are visited one by one. Slots are decided by ``(k_s�
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from wflow._checks import Array
 from wflow._jit import FASTMATH, REASSOC, launch, njit, prange
-from wflow.neurons.axis import LANES, Axis, Ints, check_slot, guess_slots, one_slot
+from wflow.neurons.axis import LANES, Ints
+from wflow.neurons.kinks import Grid, fill_slots, visited
 
 __all__ = ["Grid", "adjoint", "forward"]
 
 _CHUNK = 100  # neurons per task of the adjoint
 _BLOCK = 50  # states per task of the sums along the actions
-
-
-class Grid:
-    """The nodes as the kernels want them: transposed states with room for a block of lanes, and both axes.
-
-    States that are not one sorted coordinate are visited one by one (``rows`` is empty).
-    """
-
-    def __init__(self, states: Array, actions: Array) -> None:
-        n_s, d_s = states.shape
-        self.shape: tuple[int, int] = (n_s, len(actions))
-        padded = np.zeros((d_s, n_s + LANES))
-        padded[:, :n_s] = states.T
-        rows = Axis.of(states[:, 0]) if d_s == 1 and (np.diff(states[:, 0]) > 0.0).all() else None
-        axis = Axis.of(actions)
-        empty = (np.empty(0), np.empty(0, np.int64), 1.0, 0.0)
-        self.arguments: tuple[Any, ...] = (
-            n_s, padded, axis.padded, axis.lookup, axis.scale, axis.margin,
-            *(empty if rows is None else (rows.padded, rows.lookup, rows.scale, rows.margin)),
-        )  # fmt: skip
-
-
-@njit(forceinline=True)
-def _preactivations(points: Array, n: int, lo: int, blocks: int, states: Array, h: Array) -> None:
-    """k_s·s + b of neuron n, summed from the left without contraction, in whole blocks of states from lo on."""
-    d_s = states.shape[0]
-    bias = points[n, d_s + 2]
-    for i in range(blocks * LANES):
-        h[i] = 0.0
-    for d in range(d_s):
-        k_s = points[n, 1 + d]
-        for block in range(blocks):
-            for lane in range(LANES):
-                h[block * LANES + lane] += k_s * states[d, lo + block * LANES + lane]
-    for i in range(blocks * LANES):
-        h[i] += bias
-
-
-@njit(forceinline=True)
-def _fill_slots(points: Array, n: int, lo: int, hi: int, states: Array, padded: Array, lookup: Ints, scale: float, margin: float,
-                h: Array, slots: Ints) -> None:  # fmt: skip
-    """Pre-activations k_s·s + b (summed from the left) and action slots of neuron n in states lo to hi, at h[0], slots[0] and on."""
-    count = hi - lo
-    k = points[n, 1 + states.shape[0]]
-    _preactivations(points, n, lo, (count + LANES - 1) // LANES, states, h)
-    if guess_slots(h, count, k, padded[0], scale, margin, lookup.shape[0] - 1, slots) > 0:
-        for i in range(count):
-            slots[i] = check_slot(lookup[slots[i]], 0.0, h[i], k, padded)
-
-
-@njit(forceinline=True)
-def _visited(points: Array, n: int, n_s: int, padded: Array, r_padded: Array, r_lookup: Ints, r_scale: float,
-             r_margin: float) -> tuple[int, int, int]:  # fmt: skip
-    """States lo to hi to visit one by one, and the slot on the state axis where all actions become active (-1: no state axis)."""
-    if r_padded.shape[0] == 0:
-        return 0, n_s, -1
-    k_s, k, bias = points[n, 1], points[n, 2], points[n, 3]
-    first, last = k * padded[0], k * padded[-1]
-    to_bin = -r_scale / k_s
-    whole = one_slot(bias, min(first, last), k_s, to_bin, r_padded, r_lookup, r_scale, r_margin)
-    some = one_slot(bias, max(first, last), k_s, to_bin, r_padded, r_lookup, r_scale, r_margin)
-    return min(whole, some), max(whole, some), whole
 
 
 @njit(fastmath=FASTMATH)
@@ -106,10 +43,12 @@ def _scatter(points: Array, weights: Array, begin: int, end: int, n_s: int, stat
         k = points[n, 1 + d_s]
         w = weights[n] * points[n, 0]
         poison += 0.0 * (w + k + points[n, d_s + 2])
+        for d in range(d_s):
+            poison += 0.0 * points[n, 1 + d]
         slope = w * abs(k)
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
-        lo, hi, whole = _visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
+        lo, hi, whole = visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
         if whole >= 0:
             k_s = points[n, 1]
             direction = np.uint64(0 if k_s >= 0.0 else 1)
@@ -118,8 +57,7 @@ def _scatter(points: Array, weights: Array, begin: int, end: int, n_s: int, stat
             runs[side, direction, c, 0] += w * ((k_s * s + points[n, 3]) + k * (padded[0] if k >= 0.0 else padded[-1]))
             runs[side, direction, c, 1] += w * abs(k_s)
             runs[side, direction, c, 2] += slope
-            poison += 0.0 * k_s
-        _fill_slots(points, n, lo, hi, states, padded, lookup, scale, margin, h, slots)
+        fill_slots(points, n, lo, hi, states, padded, lookup, scale, margin, h, slots)
         for i in range(hi - lo):
             c = np.uint64(slots[i])
             j = np.uint64(lo + i)
@@ -130,7 +68,7 @@ def _scatter(points: Array, weights: Array, begin: int, end: int, n_s: int, stat
 
 @njit(fastmath=FASTMATH)
 def _sum_runs(runs: Array, r_padded: Array, values: Array, slopes: Array) -> None:
-    """Values at the side's first action and action slopes (n_s,) of the linear pieces whose beginnings `runs` (2, n_s + 1, 3) holds."""
+    """Add the linear pieces that begin in `runs` (2, n_s + 1, 3) to values at the side's first action and to action slopes (n_s,)."""
     n_s = values.shape[0]
     value = 0.0
     rise = 0.0
@@ -139,8 +77,8 @@ def _sum_runs(runs: Array, r_padded: Array, values: Array, slopes: Array) -> Non
         value += rise * (r_padded[i + 1] - r_padded[i]) + runs[0, i, 0]
         rise += runs[0, i, 1]
         slope += runs[0, i, 2]
-        values[i] = value
-        slopes[i] = slope
+        values[i] += value
+        slopes[i] += slope
     value = 0.0
     rise = 0.0
     slope = 0.0
@@ -275,8 +213,8 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
         outer = points[n, 0]
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
-        lo, hi, whole = _visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
-        _fill_slots(points, n, lo, hi, states, padded, lookup, scale, margin, h, slots)
+        lo, hi, whole = visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
+        fill_slots(points, n, lo, hi, states, padded, lookup, scale, margin, h, slots)
         for i in range(hi - lo):  # look up first, sum afterwards: the sums then run over vector lanes
             j = np.uint64(lo + i)
             c = np.uint64(slots[i])
@@ -341,7 +279,7 @@ def _tasks(n: int) -> int:
 
 
 def forward(points: Array, weights: Array, grid: Grid) -> Array:
-    """F (n_s, n_a) = sum_n p_n ω0 relu(k_s·s_i + k_a a_j + b); cost O(N n_s + M) at most, memory O(M) beside the input."""
+    """f (n_s, n_a) = sum_n p_n ω0 relu(k_s·s_i + k_a a_j + b); cost O(N n_s + M) at most, memory O(M) beside the input."""
     out = np.empty(grid.shape)
     launch(_forward, _seconds(points, grid), points, weights, _tasks(len(points)), _BLOCK, out, *grid.arguments)
     return out

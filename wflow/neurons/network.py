@@ -35,6 +35,9 @@ class Network:
 
     def __init__(self, activation: ActivationLike, states: Space, actions: Space, *, width: float | None = None,
                  algorithm: str = "auto") -> None:  # fmt: skip
+        for name, space in (("states", states), ("actions", actions)):
+            if not isinstance(space, Space):
+                raise TypeError(f"{name} must be a wflow.spaces.Space; got {space!r}")
         self.activation: Activation = get(activation, width)
         self.states = states
         self.actions = actions
