@@ -8,7 +8,7 @@ from wflow._checks import Array
 from wflow._jit import REASSOC, njit
 from wflow.neurons._math import exp
 
-__all__ = ["covariance_signal", "softmax"]
+__all__ = ["covariance_signal", "mean_square", "softmax"]
 
 
 @njit(fastmath=REASSOC)
@@ -31,12 +31,30 @@ def softmax(energy: Array, weights: Array, policy: Array) -> None:
 
 
 @njit(fastmath=REASSOC)
-def covariance_signal(occupancy: Array, weights: Array, policy: Array, advantage: Array, out: Array) -> None:
-    """G_ij = ϱ_i w_j π_ij (δ_ij - mean_i): the mean, zero but for rounding, is taken out so that rows sum to 0 to its square."""
+def covariance_signal(occupancy: Array, weights: Array, policy: Array, advantage: Array, out: Array) -> float:
+    """out_ij = ϱ_i w_j π_ij (δ_ij - mean_i); returns sup |δ|.
+
+    The mean, zero but for rounding, is taken out so that rows sum to 0 to its square.
+    """
     n_s, n_a = policy.shape
+    largest = 0.0
     for i in range(n_s):
         mean = 0.0
         for j in range(n_a):
             mean += weights[j] * policy[i, j] * advantage[i, j]
+            largest = max(largest, abs(advantage[i, j]))
         for j in range(n_a):
             out[i, j] = occupancy[i] * weights[j] * policy[i, j] * (advantage[i, j] - mean)
+    return largest
+
+
+@njit(fastmath=REASSOC)
+def mean_square(weights: Array, vectors: Array) -> float:
+    """sum_n p_n |v_n|², arrays (N,) and (N, m)."""
+    total = 0.0
+    for n in range(vectors.shape[0]):
+        square = 0.0
+        for i in range(vectors.shape[1]):
+            square += vectors[n, i] * vectors[n, i]
+        total += weights[n] * square
+    return total

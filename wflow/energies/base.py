@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from wflow._checks import Array
+from wflow.energies._kernels import mean_square
 from wflow.measures import ParticleMeasure
 
 __all__ = ["Energy", "Evaluation"]
@@ -34,7 +35,7 @@ class Evaluation:
     @cached_property
     def dissipation(self) -> float:
         """∫ |velocity|² dν, the rate at which the energy moves in its sense: ``dE/dt = sense · dissipation`` (math.md §3)."""
-        return float(self.measure.weights @ np.einsum("nm,nm->n", self.velocity, self.velocity))
+        return mean_square(self.measure.weights, np.ascontiguousarray(self.velocity, dtype=np.float64))
 
     def diagnostics(self) -> dict[str, float]:
         """Numbers that a flow records: ``energy`` and ``dissipation``, and what an energy adds."""

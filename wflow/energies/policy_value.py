@@ -29,17 +29,20 @@ class PolicyEvaluation(Evaluation):
     ----------
     signal : ndarray, shape (n_s, n_a)
         ``G_ij = ϱ_i w_j π_ij δ_ij``; its rows sum to 0.
+    residual : float
+        sup |δ|, which vanishes at the optimum only (τ > 0).
     bellman : wflow.mdp.PolicyEvaluation
         Value, action value, occupancy and advantage δ of the policy π_ν; ``bellman.log_policy`` is log π_ν.
     """
 
     signal: Array
+    residual: float
     bellman: mdp.PolicyEvaluation
     _energy: PolicyValue
 
     @property
     def log_policy(self) -> Array:
-        """Log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
+        """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
         return self.bellman.log_policy
 
     @cached_property
@@ -51,11 +54,6 @@ class PolicyEvaluation(Evaluation):
     def certificate(self) -> mdp.GapCertificate:
         """Two-sided bound on the gap from the policy alone (math.md §2)."""
         return mdp.gap_certificate(self._energy.mdp, self.bellman)
-
-    @cached_property
-    def residual(self) -> float:
-        """Sup |δ|, the Bellman residual that vanishes at the optimum only (τ > 0)."""
-        return float(np.abs(self.bellman.advantage).max())
 
     def diagnostics(self) -> dict[str, float]:
         """energy, dissipation, gap with both bounds of its certificate, and sup|δ|."""
@@ -120,9 +118,9 @@ class PolicyValue:
             If the points do not have `n_parameters` columns.
         """
         bellman = self._policy(measure)
-        signal = self._signal(bellman)
+        signal, residual = self._signal(bellman)
         velocity = self.network.adjoint(measure.points, signal)  # gradient of the first variation, (N, m)
-        return PolicyEvaluation(measure, bellman.objective, velocity, signal, bellman, self)
+        return PolicyEvaluation(measure, bellman.objective, velocity, signal, residual, bellman, self)
 
     def value(self, measure: ParticleMeasure) -> float:
         """E(ν)."""
@@ -135,7 +133,7 @@ class PolicyValue:
     def first_variation(self, measure: ParticleMeasure, points: Array) -> Array:
         """Ψ_ν(ω) = sum_ij G_ij ψ(s_i, a_j; ω) at points (K, m), shape (K,)."""
         points = _checks.array("points", points, (None, self.n_parameters))
-        variation: Array = points[:, 0] * self.network.adjoint(points, self._signal(self._policy(measure)))[:, 0]
+        variation: Array = points[:, 0] * self.network.adjoint(points, self._signal(self._policy(measure))[0])[:, 0]
         return variation
 
     def log_policy(self, measure: ParticleMeasure) -> Array:
@@ -167,7 +165,8 @@ class PolicyValue:
         self.seconds["linear algebra"] += time.perf_counter() - start
         return bellman
 
-    def _signal(self, bellman: mdp.PolicyEvaluation) -> Array:
+    def _signal(self, bellman: mdp.PolicyEvaluation) -> tuple[Array, float]:
+        """Signal G and sup |δ|."""
         signal = np.empty_like(bellman.policy)
-        covariance_signal(bellman.occupancy, self.mdp.actions.weights, bellman.policy, bellman.advantage, signal)
-        return signal
+        weights = self.mdp.actions.weights
+        return signal, covariance_signal(bellman.occupancy, weights, bellman.policy, bellman.advantage, signal)

@@ -47,6 +47,7 @@ class Network:
             raise ValueError(f"actions must have at least one coordinate for a neuron to depend on; got {actions!r}")
         allowed = self._allowed()
         self.algorithm = _checks.choice("algorithm", algorithm, ("auto", *allowed))
+        self._best = allowed[0] if algorithm == "auto" else algorithm
         self._axes = (direct.Axes.of([states.nodes]), direct.Axes.of([actions.nodes]))
         self._grid = hinge.Grid(states.nodes, actions.nodes[:, 0]) if "hinge" in allowed else None
         self._compressed = compressed.Compressed(self.activation, states.nodes, actions.nodes) if "compressed" in allowed else None
@@ -61,10 +62,8 @@ class Network:
         return ("compressed", "direct") if self.activation.singularity > 0.0 else ("direct",)
 
     def _choose(self, n: int) -> str:
-        if self.algorithm != "auto":
-            return self.algorithm
-        best = self._allowed()[0]
-        return "direct" if best == "compressed" and n < _WORTH_COMPRESSING else best
+        few = self.algorithm == "auto" and self._best == "compressed" and n < _WORTH_COMPRESSING
+        return "direct" if few else self._best
 
     def _one_class(self, n: int) -> list[tuple[int, int, int, int]]:
         return direct.split(0, n, 0, 0, self.states.size * self.actions.size)
