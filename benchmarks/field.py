@@ -1,7 +1,8 @@
 """One field evaluation of fig1b (value, velocity, diagnostics) against JAX and PyTorch: ``python -m benchmarks.field``.
 
 Interleaved repeats in one process, both sides free to use all cores (wflow takes one where its work is under half a millisecond),
-float64, the same points. The ratio of record is that to the plain forms (JAX ``jit`` of ``value_and_grad`` of E, PyTorch autograd); each peer's best memory-saving form stands beside it.
+float64, the same points. The ratio of record is that to the plain forms (JAX ``jit`` of ``value_and_grad`` of E, PyTorch autograd);
+each peer's best memory-saving form stands beside it.
 """
 
 from __future__ import annotations
