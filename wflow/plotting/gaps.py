@@ -44,7 +44,8 @@ def figure1(solutions: Sequence[Solution]) -> Figure:
             axes = grid[0, k]
             _curves(axes, runs, [looks[label] for label in _labels(runs)])
             if len(panels) > 1:
-                axes.set_title(f"({chr(ord('a') + k)})  {name}", loc="left")
+                title = str(runs[0].provenance.get("title") or name).rpartition(": ")[2]  # what a title says behind its source
+                axes.set_title(f"({chr(ord('a') + k)})  {title}", loc="left")
         lines = {line.get_label(): line for axes in grid[0] for line in axes.lines}
         shown.legend(handles=list(lines.values()), loc="outside upper center", ncols=min(len(lines), 5 * len(panels) // 2 + 1))
     return shown
