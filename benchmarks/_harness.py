@@ -48,7 +48,7 @@ def _memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, min_seconds: float = 2e-2) -> dict[str, list[float]]:
+def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, min_seconds: float = 0.1) -> dict[str, list[float]]:
     """Seconds per call of each function, `repeats` samples each, taken in turn (A B C A B C ...).
 
     Turns spread slow spells of the machine over all functions. The first call of each (compilation, caches) is discarded; the

@@ -37,15 +37,15 @@ def covariance_signal(occupancy: Array, weights: Array, policy: Array, advantage
     The mean, zero but for rounding, is taken out so that rows sum to 0 to its square.
     """
     n_s, n_a = policy.shape
-    largest = 0.0
+    lanes = np.zeros(n_a)  # largest so far in each column: a maximum over vector lanes
     for i in range(n_s):
         mean = 0.0
         for j in range(n_a):
             mean += weights[j] * policy[i, j] * advantage[i, j]
-            largest = max(largest, abs(advantage[i, j]))
         for j in range(n_a):
+            lanes[j] = max(lanes[j], abs(advantage[i, j]))
             out[i, j] = occupancy[i] * weights[j] * policy[i, j] * (advantage[i, j] - mean)
-    return largest
+    return float(lanes.max())
 
 
 @njit(fastmath=REASSOC)

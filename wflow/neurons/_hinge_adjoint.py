@@ -7,7 +7,7 @@ import numpy as np
 from wflow._checks import Array
 from wflow._jit import FASTMATH, REASSOC, njit, prange
 from wflow.neurons.axis import LANES, Ints
-from wflow.neurons.kinks import fill_slots, visited
+from wflow.neurons.kinks import GROUP, fill_slots, visits
 
 __all__ = ["adjoint"]
 
@@ -76,12 +76,16 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
     work = np.empty((4, n_s + LANES))
     slots = np.empty(n_s + LANES, np.int64)
     h, a, mass, moment = work[0], work[1], work[2], work[3]
+    low, high, entered = np.empty(GROUP, np.int64), np.empty(GROUP, np.int64), np.empty(GROUP, np.int64)
     for n in range(begin, end):
+        member = (n - begin) % GROUP
+        if member == 0:
+            visits(points, n, min(GROUP, end - n), n_s, padded, r_padded, r_lookup, r_scale, r_margin, low, high, entered)
+        lo, hi, whole = low[member], high[member], entered[member]
         k = points[n, 1 + d_s]
         outer = points[n, 0]
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
-        lo, hi, whole = visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
         fill_slots(points, n, lo, hi, states, padded, lookup, scale, margin, h, slots)
         for i in range(hi - lo):  # look up first, sum afterwards: the sums then run over vector lanes
             j = np.uint64(lo + i)

@@ -7,7 +7,7 @@ import numpy as np
 from wflow._checks import Array
 from wflow._jit import FASTMATH, njit, prange
 from wflow.neurons.axis import LANES, Ints
-from wflow.neurons.kinks import fill_slots, visited
+from wflow.neurons.kinks import GROUP, fill_slots, visits
 
 __all__ = ["forward"]
 
@@ -24,8 +24,13 @@ def _scatter(points: Array, weights: Array, begin: int, end: int, n_s: int, stat
     d_s = states.shape[0]
     h = np.empty(n_s + LANES)
     slots = np.empty(n_s + LANES, np.int64)
+    low, high, entered = np.empty(GROUP, np.int64), np.empty(GROUP, np.int64), np.empty(GROUP, np.int64)
     poison = 0.0
     for n in range(begin, end):
+        member = (n - begin) % GROUP
+        if member == 0:
+            visits(points, n, min(GROUP, end - n), n_s, padded, r_padded, r_lookup, r_scale, r_margin, low, high, entered)
+        lo, hi, whole = low[member], high[member], entered[member]
         k = points[n, 1 + d_s]
         w = weights[n] * points[n, 0]
         poison += 0.0 * (w + k + points[n, d_s + 2])
@@ -34,7 +39,6 @@ def _scatter(points: Array, weights: Array, begin: int, end: int, n_s: int, stat
         slope = w * abs(k)
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
-        lo, hi, whole = visited(points, n, n_s, padded, r_padded, r_lookup, r_scale, r_margin)
         if whole >= 0:
             k_s = points[n, 1]
             direction = np.uint64(0 if k_s >= 0.0 else 1)

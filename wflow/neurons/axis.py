@@ -15,7 +15,7 @@ import numpy.typing as npt
 from wflow._checks import Array
 from wflow._jit import njit
 
-__all__ = ["LANES", "Axis", "Ints", "check_slot", "guess_slots", "one_slot"]
+__all__ = ["LANES", "Axis", "Ints", "check_slot", "guess_slot", "guess_slots", "one_slot"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -73,15 +73,22 @@ def check_slot(c: int, base: float, shift: float, k: float, padded: Array) -> in
 
 
 @njit(forceinline=True)
+def guess_slot(base: float, shift: float, to_bin: float, first: float, scale: float, margin: float, bins: int) -> tuple[int, int]:
+    """Bin of the crossing of x -> (k x + base) + shift, and whether it is too close to the bin's end to be its slot (0 or 1).
+
+    ``to_bin = -scale / k``; `first` is the first node.
+    """
+    inside = max(0.5, min(bins + 0.5, (base + shift) * to_bin - (first * scale - 1.0)))
+    b = np.int64(inside)
+    slack = margin + 1e-15 * (abs(base) + abs(shift)) * abs(to_bin)  # base + shift may cancel
+    return b, 0 if abs(inside - b - 0.5) <= 0.5 - slack else 1  # 1 for the NaN of k = 0
+
+
+@njit(forceinline=True)
 def one_slot(base: float, shift: float, k: float, to_bin: float, padded: Array, lookup: Ints, scale: float, margin: float) -> int:
     """The slot of x -> (k x + base) + shift; ``to_bin = -scale / k``."""
-    position = (base + shift) * to_bin - (padded[0] * scale - 1.0)
-    inside = max(0.5, min(lookup.shape[0] - 0.5, position))
-    slot = int(inside)
-    slack = margin + 1e-15 * (abs(base) + abs(shift)) * abs(to_bin)  # base + shift may cancel
-    if not abs(inside - slot - 0.5) <= 0.5 - slack:  # NaN where k = 0
-        slot = check_slot(lookup[slot], base, shift, k, padded)
-    return slot
+    slot, unsafe = guess_slot(base, shift, to_bin, padded[0], scale, margin, lookup.shape[0] - 1)
+    return check_slot(lookup[slot], base, shift, k, padded) if unsafe else slot
 
 
 @njit(forceinline=True)

@@ -22,7 +22,7 @@ from wflow.neurons.kinks import Grid
 
 __all__ = ["Grid", "adjoint", "forward"]
 
-_CHUNK = 100  # neurons per task of the adjoint
+_CHUNK = 128  # neurons per task of the adjoint
 _BLOCK = 50  # states per task of the sums along the actions
 
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from wflow._checks import Array
 from wflow._jit import njit
-from wflow.neurons.axis import LANES, Axis, Ints, check_slot, guess_slots, one_slot
+from wflow.neurons.axis import LANES, Axis, Ints, check_slot, guess_slot, guess_slots, one_slot
 
-__all__ = ["Grid", "fill_slots", "visited"]
+__all__ = ["GROUP", "Grid", "fill_slots", "visits"]
+
+GROUP = 128  # neurons whose state slots are found together
 
 
 class Grid:
@@ -38,6 +40,12 @@ def _preactivations(points: Array, n: int, lo: int, blocks: int, states: Array, 
     """k_s·s + b of neuron n, summed from the left without contraction, in whole blocks of states from lo on."""
     d_s = states.shape[0]
     bias = points[n, d_s + 2]
+    if d_s == 1:  # one pass where it can be
+        k_s = points[n, 1]
+        for block in range(blocks):
+            for lane in range(LANES):
+                h[block * LANES + lane] = k_s * states[0, lo + block * LANES + lane] + bias
+        return
     for i in range(blocks * LANES):
         h[i] = 0.0
     for d in range(d_s):
@@ -54,6 +62,8 @@ def fill_slots(points: Array, n: int, lo: int, hi: int, states: Array, padded: A
                 h: Array, slots: Ints) -> None:  # fmt: skip
     """Pre-activations k_s·s + b (summed from the left) and action slots of neuron n in states lo to hi, at h[0], slots[0] and on."""
     count = hi - lo
+    if count == 0:
+        return
     k = points[n, 1 + states.shape[0]]
     _preactivations(points, n, lo, (count + LANES - 1) // LANES, states, h)
     if guess_slots(h, count, k, padded[0], scale, margin, lookup.shape[0] - 1, slots) > 0:
@@ -62,14 +72,34 @@ def fill_slots(points: Array, n: int, lo: int, hi: int, states: Array, padded: A
 
 
 @njit(forceinline=True)
-def visited(points: Array, n: int, n_s: int, padded: Array, r_padded: Array, r_lookup: Ints, r_scale: float,
-             r_margin: float) -> tuple[int, int, int]:  # fmt: skip
-    """States lo to hi to visit one by one, and the slot on the state axis where all actions become active (-1: no state axis)."""
+def visits(points: Array, begin: int, count: int, n_s: int, padded: Array, r_padded: Array, r_lookup: Ints, r_scale: float,
+           r_margin: float, lo: Ints, hi: Ints, whole: Ints) -> None:  # fmt: skip
+    """States lo to hi that `count` neurons from `begin` on must visit one by one, and their slots on the state axis.
+
+    The slot is where all actions become active; -1 if there is no state axis. Arrays (`GROUP`,); all neurons of a group at
+    once, so that the arithmetic runs over vector lanes.
+    """
     if r_padded.shape[0] == 0:
-        return 0, n_s, -1
-    k_s, k, bias = points[n, 1], points[n, 2], points[n, 3]
-    first, last = k * padded[0], k * padded[-1]
-    to_bin = -r_scale / k_s
-    whole = one_slot(bias, min(first, last), k_s, to_bin, r_padded, r_lookup, r_scale, r_margin)
-    some = one_slot(bias, max(first, last), k_s, to_bin, r_padded, r_lookup, r_scale, r_margin)
-    return min(whole, some), max(whole, some), whole
+        lo[:] = 0
+        hi[:] = n_s
+        whole[:] = -1
+        return
+    unsafe = 0
+    a_first, a_last = padded[0], padded[-1]
+    for i in range(count):
+        k, bias = points[begin + i, 2], points[begin + i, 3]
+        to_bin = -r_scale / points[begin + i, 1]
+        least, most = min(k * a_first, k * a_last), max(k * a_first, k * a_last)
+        whole[i], bad = guess_slot(bias, least, to_bin, r_padded[0], r_scale, r_margin, r_lookup.shape[0] - 1)
+        unsafe += bad
+        hi[i], bad = guess_slot(bias, most, to_bin, r_padded[0], r_scale, r_margin, r_lookup.shape[0] - 1)
+        unsafe += bad
+    for i in range(count if unsafe > 0 else 0):
+        k_s, k, bias = points[begin + i, 1], points[begin + i, 2], points[begin + i, 3]
+        to_bin = -r_scale / k_s
+        least, most = min(k * a_first, k * a_last), max(k * a_first, k * a_last)
+        whole[i] = one_slot(bias, least, k_s, to_bin, r_padded, r_lookup, r_scale, r_margin)
+        hi[i] = one_slot(bias, most, k_s, to_bin, r_padded, r_lookup, r_scale, r_margin)
+    for i in range(count):
+        lo[i] = min(whole[i], hi[i])
+        hi[i] = max(whole[i], hi[i])
