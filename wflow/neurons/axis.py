@@ -79,7 +79,7 @@ def guess_slot(base: float, shift: float, to_bin: float, first: float, scale: fl
     ``to_bin = -scale / k``; `first` is the first node.
     """
     inside = max(0.5, min(bins + 0.5, (base + shift) * to_bin - (first * scale - 1.0)))
-    b = np.int64(inside)
+    b = int(inside)
     slack = margin + 1e-15 * (abs(base) + abs(shift)) * abs(to_bin)  # base + shift may cancel
     return b, 0 if abs(inside - b - 0.5) <= 0.5 - slack else 1  # 1 for the NaN of k = 0
 
