@@ -20,7 +20,7 @@ from wflow.progress import Update
 from wflow.progress import progress as progress_display
 from wflow.record import Layout, Memory, Record, Recorder, Sink, final_arrays
 from wflow.schedules import Schedule, at, every_step
-from wflow.solution import Solution, Status, open, open_all  # noqa: A004
+from wflow.solution import Solution, Status, open, open_all, unpacker  # noqa: A004
 
 if TYPE_CHECKING:
     from wflow.flows.base import Flow, Stepper
@@ -130,7 +130,7 @@ def solve(
         with _sink(run, path, force) as sink, progress_display(progress, t_start, t_end) as show:
             recorder = Recorder(flow, schedule, due, sink)
             stored = _recorded(run, recorder, told, lambda: verdict or _march(run, recorder, watch, interrupt, show))
-            return Solution(stored, flow.unpack)
+            return Solution(stored, unpacker(stored.layout, flow.unpack))
 
 
 def _recorded(run: Run, recorder: Recorder, told: Mapping[str, Any], march: Callable[[], Verdict]) -> Record:

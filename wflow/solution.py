@@ -193,7 +193,7 @@ def open(path: str | os.PathLike[str], run: int = 0) -> Solution:  # noqa: A001
         If the file is missing, unreadable, not wflow's, damaged or of a newer format, or has no such run.
     """
     stored = storage.read(path, run)
-    return Solution(stored, _unpacker(stored.layout))
+    return Solution(stored, unpacker(stored.layout, lambda y: y))
 
 
 def open_all(path: str | os.PathLike[str]) -> list[Solution]:
@@ -201,11 +201,11 @@ def open_all(path: str | os.PathLike[str]) -> list[Solution]:
     return [open(path, run) for run in range(storage.count(path))]
 
 
-def _unpacker(layout: Layout) -> Callable[[Array], Any]:
-    """What makes a state of a packed one, from what the file tells."""
+def unpacker(layout: Layout, otherwise: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """What makes a state of a packed one: from what the run itself stored, as a flow may move other measures later; else `otherwise`."""
     if layout.kind == "particles":
         from wflow.measures import ParticleMeasure
 
         weights = layout.static["weights"]
         return lambda y: ParticleMeasure(y.reshape(len(weights), -1), weights)
-    return lambda y: y
+    return otherwise

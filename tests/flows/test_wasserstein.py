@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 
 from wflow.energies import Evaluation, PolicyValue
 from wflow.flows import WassersteinFlow
+from wflow.loop import solve
 from wflow.mdp import agazzi_lu_bandit, agazzi_lu_grid
 from wflow.measures import ParticleMeasure, laws
 
@@ -281,3 +282,15 @@ def test_relu_invariant():
     assert coarse[1] < 0.5 * coarse[0]  # at least O(h): a quarter, with room for chance
     assert coarse[1] > 10.0 * fine[-1]  # refining the nodes is what removes it
     assert invariant_drift(100, 10.0, "tanh") > 1e-2
+
+
+def test_a_solution_outlives_the_next_run_of_its_flow():
+    """A flow that has moved on to another measure must not reshape, or reweigh, what it moved before."""
+    energy = PolicyValue(agazzi_lu_bandit(seed=0))
+    flow, law = WassersteinFlow(energy), laws.student(energy.n_parameters)
+    weights = np.arange(1.0, 9.0) / 36.0
+    first = solve(flow, ParticleMeasure(law.sample(8, 0).points, weights), 1.0)
+    points = first.final.points.copy()
+    solve(flow, law.sample(4, 1), 1.0)
+    np.testing.assert_array_equal(first.final.points, points)
+    np.testing.assert_array_equal(first.final.weights, weights)
