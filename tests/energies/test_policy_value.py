@@ -267,3 +267,12 @@ def test_what_is_no_measure(measure):
     for call in (energy.value, energy.velocity, energy.evaluate, energy.log_policy, lambda m: energy.first_variation(m, np.zeros((1, 4)))):
         with pytest.raises(TypeError, match=r"^measure must be"):
             call(measure)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "softplus", "rbf"])
+def test_first_variation_at_no_points_is_empty(activation):
+    energy = PolicyValue(agazzi_lu_grid(seed=0, n_states=5, n_actions=7), activation)
+    measure = laws.student(energy.n_parameters).sample(10, 0)
+    for algorithm in ("auto", energy.network._best):
+        energy = PolicyValue(energy.mdp, activation, algorithm=algorithm)
+        assert energy.first_variation(measure, np.zeros((0, energy.n_parameters))).shape == (0,)

@@ -41,7 +41,7 @@ class Axes:
 
 def split(begin: int, end: int, states: int, actions: int, evaluations: int) -> list[tuple[int, int, int, int]]:
     """Tasks (begin, end, state set, action set) for neurons begin to end; they depend on sizes alone, never on threads."""
-    parts = min(_MOST, max(1, (end - begin) * evaluations // _WORK), end - begin)
+    parts = max(1, min(_MOST, (end - begin) * evaluations // _WORK, end - begin))
     cuts = [begin + (end - begin) * part // parts for part in range(parts + 1)]
     return [(cuts[part], cuts[part + 1], states, actions) for part in range(parts)]
 
