@@ -167,6 +167,11 @@ def test_a_run_that_stops_early_is_told_and_gives_exit_code_1(own, out, capsys):
     assert call("run", own, "--out", out, "--set", "solver.max_steps=2") == 1
     told = capsys.readouterr().out
     assert "own seed 0: step limit: max_steps = 2" in told
+    assert "once the cause is gone, wflow resume" in told
+    kept = ["own.h5.parts", "own.h5.parts/000.h5", "own.h5.parts/000.h5.checkpoint", "own.h5.parts/plan.json"]
+    assert contents(out) == ["own.h5", *kept, "own.png"]
+    assert call("resume", out / "own.h5", "--max-steps", 10_000, "--force") == 0
+    assert re.search("own seed 0 +1 +finished", capsys.readouterr().out)
     assert contents(out) == ["own.h5", "own.png"]
 
 
@@ -194,16 +199,19 @@ def test_files_made_in_python_are_read_too(tmp_path, capsys):
 
 
 def test_unfinished_files_are_read(tmp_path, capsys):
-    """Two runs laid out, none begun: what a killed command leaves at worst."""
-    from wflow import config, experiment, storage
+    """Two runs planned, none begun: what a killed command leaves at worst."""
+    from wflow import sweep
+    from wflow.collection import Collection
 
-    runs = experiment.build(config.load("fig1a", ["flow.n_particles=5", "seeds=[0, 1]"]))
-    storage.create(tmp_path / "fig1a.h5", [run.layout for run in runs]).close()
-    assert call("info", tmp_path / "fig1a.h5") == 0
-    assert capsys.readouterr().out.count("waiting") >= 2
-    assert call("plot", tmp_path / "fig1a.h5") == 2
-    assert "none has begun" in capsys.readouterr().err
-    assert contents(tmp_path) == ["fig1a.h5"]
+    Collection.create(tmp_path / "fig1a.h5", sweep.plan("fig1a", ["flow.n_particles=5", "seeds=[0, 1]"]))
+    for name in ("fig1a.h5", "fig1a.h5.parts"):
+        assert call("info", tmp_path / name) == 0
+        told = capsys.readouterr().out
+        assert told.count("waiting") >= 2
+        assert "fig1a seed 1" in told
+        assert call("plot", tmp_path / name) == 2
+        assert "none has begun" in capsys.readouterr().err
+    assert contents(tmp_path) == ["fig1a.h5.parts", "fig1a.h5.parts/plan.json"]
 
 
 # --- what goes wrong: one line on stderr, exit code 2, nothing written
@@ -299,12 +307,12 @@ def test_read_only_folders(own, tmp_path, out, capsys):
 
 
 def test_folders_are_not_left_behind_when_the_file_cannot_be_made(own, out, capsys, monkeypatch):
-    from wflow import storage
+    from wflow import _disk
 
     def full(*arguments, **options):
-        raise OSError("No space left on device: cannot create the file; nothing was written")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage, "create", full)
+    monkeypatch.setattr(_disk, "replace", full)
     check_refused(call("run", own, "--out", out), *capsys.readouterr(), ["No space left"], out)
 
 
@@ -318,7 +326,7 @@ def test_debug_shows_the_traceback(own, out):
 def test_a_defect_is_one_line_too(own, out, capsys, monkeypatch):
     from wflow import experiment
 
-    monkeypatch.setattr(experiment, "build", lambda plan: 1 // 0)
+    monkeypatch.setattr(experiment, "build", lambda part, seed: 1 // 0)
     assert call("run", own, "--out", out) == 1
     told = capsys.readouterr().err
     assert told.startswith("wflow: ZeroDivisionError")
@@ -345,7 +353,7 @@ def test_interrupted_runs_keep_what_they_have(tmp_path):
         process.kill()
     assert process.returncode == 130
     assert "fig1a seed 0: interrupted: stopped by Ctrl-C at t = " in told
-    assert "written: fig1a.h5, with every frame until then; 4 runs were not begun" in told
+    assert "written: fig1a.h5, with every frame until then; 4 runs were not begun; wflow resume fig1a.h5 goes on" in told
     assert complaint.splitlines()[-1] == "wflow: interrupted"
     assert "Traceback" not in complaint
     first, *others = loop.open_all(tmp_path / "fig1a.h5")
@@ -366,7 +374,7 @@ def _frames(path):
 def test_interrupted_before_anything_is_written(own, out, capsys, monkeypatch):
     from wflow import experiment
 
-    def interrupted(plan):
+    def interrupted(part, seed):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(experiment, "build", interrupted)

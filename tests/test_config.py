@@ -56,6 +56,13 @@ t_end = 1.0
 """
 
 
+def built(plan):
+    """All runs of an experiment, each part checked first, as the command does."""
+    for part in plan.parts:
+        experiment.check(part)
+    return [experiment.build(part, seed) for part in plan.parts for seed in part.settings.seeds]
+
+
 @pytest.fixture
 def write(tmp_path):
     def writer(text, name="own.toml"):
@@ -141,7 +148,7 @@ def test_arguments_of_a_constructor_are_its_keys(write):
         [solver]
         t_end = 1.0
     """
-    (run, _) = experiment.build(config.load(write(text), ["flow.n_particles=4"]))
+    (run, _) = built(config.load(write(text), ["flow.n_particles=4"]))
     expected = mdp.gridworld(2, walls=[(0, 1)], goal=(1, 4), temperature=0.1)
     np.testing.assert_array_equal(run.energy.mdp.reward, expected.reward)
 
@@ -150,7 +157,7 @@ def test_arguments_of_a_constructor_are_its_keys(write):
 
 
 def test_a_seed_is_the_problems_and_spawns_the_students(write):
-    runs = experiment.build(config.load("fig1a", ["flow.n_particles=7", "seeds=[4, 2]"]))
+    runs = built(config.load("fig1a", ["flow.n_particles=7", "seeds=[4, 2]"]))
     assert [run.name for run in runs] == ["fig1a seed 4", "fig1a seed 2"]
     for run in runs:
         np.testing.assert_array_equal(run.energy.mdp.reward, mdp.agazzi_lu_bandit(seed=run.seed).reward)
@@ -161,7 +168,7 @@ def test_a_seed_is_the_problems_and_spawns_the_students(write):
 
 
 def test_a_seed_of_the_problem_holds_for_all_students():
-    a, b = experiment.build(config.load("fig1a", ["flow.n_particles=7", "seeds=[4, 2]", "problem.seed=5"]))
+    a, b = built(config.load("fig1a", ["flow.n_particles=7", "seeds=[4, 2]", "problem.seed=5"]))
     np.testing.assert_array_equal(a.energy.mdp.reward, b.energy.mdp.reward)
     assert (a.initial().points != b.initial().points).any()
 
@@ -170,8 +177,8 @@ def test_every_kind_of_problem_can_be_built(write):
     arguments = {"garnet": "n_states=3\nn_actions=2\nbranching=2", "chain": "H=3", "custom": "reward=[[1.0]]\ndiscount=0\ntemperature=0"}
     for kind in config.KINDS:
         text = f'[problem]\nkind = "{kind}"\n{arguments.get(kind, "")}\n[flow]\nn_particles = 3\n[solver]\nt_end = 1.0'
-        (run,) = experiment.build(config.load(write(text)))
-        assert run.layout.size == 3 * run.energy.n_parameters
+        (run,) = built(config.load(write(text)))
+        assert run.flow.pack(run.initial()).size == 3 * run.energy.n_parameters
 
 
 def test_own_arrays_inline_and_in_an_archive_are_the_same_problem(write, tmp_path):
@@ -183,23 +190,23 @@ def test_own_arrays_inline_and_in_an_archive_are_the_same_problem(write, tmp_pat
     np.savez(tmp_path / "problem.npz", **arrays)
     inline = '[problem]\nkind = "custom"\n' + "\n".join(f"{key} = {value}" for key, value in arrays.items())
     rest = "\n[flow]\nn_particles = 3\n[solver]\nt_end = 1.0"
-    (a,) = experiment.build(config.load(write(inline + rest)))
-    (b,) = experiment.build(config.load(write('[problem]\nkind = "custom"\nfile = "problem.npz"' + rest)))
+    (a,) = built(config.load(write(inline + rest)))
+    (b,) = built(config.load(write('[problem]\nkind = "custom"\nfile = "problem.npz"' + rest)))
     for run in (a, b):
         np.testing.assert_array_equal(run.energy.mdp.transition.to_dense(), arrays["transition"])
         np.testing.assert_array_equal(run.energy.mdp.actions.nodes, [[0.1], [0.7]])
         np.testing.assert_array_equal(run.energy.mdp.actions.weights, [0.3, 0.7])
         np.testing.assert_array_equal(run.energy.mdp.states.nodes, arrays["states"])
         np.testing.assert_array_equal(run.energy.mdp.initial, [0.25, 0.75])
-    np.testing.assert_array_equal(a.layout.static["optimal_log_policy"], b.layout.static["optimal_log_policy"])
+    np.testing.assert_array_equal(a.energy.optimum.log_policy, b.energy.optimum.log_policy)
 
 
 def test_provenance_holds_the_settings_but_no_large_array(write, tmp_path):
     np.savez(tmp_path / "problem.npz", reward=np.ones((1, 3)))
     rest = "discount = 0\ntemperature = 1.0\n[flow]\nn_particles = 3\n[solver]\nt_end = 1.0"
-    (small,) = experiment.build(config.load(write(BANDIT)))
-    (large,) = experiment.build(config.load(write(f'[problem]\nkind = "custom"\nreward = [{[1.0] * 100}]\n{rest}')))
-    (filed,) = experiment.build(config.load(write(f'[problem]\nkind = "custom"\nfile = "problem.npz"\n{rest}')))
+    (small,) = built(config.load(write(BANDIT)))
+    (large,) = built(config.load(write(f'[problem]\nkind = "custom"\nreward = [{[1.0] * 100}]\n{rest}')))
+    (filed,) = built(config.load(write(f'[problem]\nkind = "custom"\nfile = "problem.npz"\n{rest}')))
     assert small.provenance()["config"]["problem"]["reward"] == [[1.0, 0.5, 0.25]]
     assert small.provenance()["seed"] == 0
     assert re.fullmatch(r"array of shape \(1, 100\), sha256 [0-9a-f]{64}", large.provenance()["config"]["problem"]["reward"])
@@ -208,7 +215,7 @@ def test_provenance_holds_the_settings_but_no_large_array(write, tmp_path):
 
 def test_what_is_recorded_is_as_asked(write):
     asked = ([], ["record={spacing='linear', frames=3}"], ["record={spacing='geometric', frames=4, first=0.01}"])
-    steps, linear, geometric = (experiment.build(config.load(write(BANDIT), changes))[0].schedule for changes in asked)
+    steps, linear, geometric = (built(config.load(write(BANDIT), changes))[0].schedule for changes in asked)
     assert steps.due(0.0, 1.0) is None
     np.testing.assert_allclose(linear.due(0.0, 1.0), [0.0, 0.5, 1.0])
     np.testing.assert_allclose(geometric.due(0.0, 1.0), [0.0, 0.01, 0.1, 1.0])
@@ -340,14 +347,14 @@ def test_several_mistakes_are_counted_and_unknown_keys_come_first(write):
 )
 def test_values_that_do_not_fit(write, base, change, words):
     plan = config.load(write(base), [change])
-    message = refusal(lambda: experiment.build(plan))
+    message = refusal(lambda: built(plan))
     assert all(word in message for word in [plan.parts[0].source, *words]), message
 
 
 @pytest.mark.parametrize("missing", ["reward", "discount", "temperature"])
 def test_own_problems_need_their_numbers(write, missing):
     text = "\n".join(line for line in BANDIT.splitlines() if not line.startswith(missing))
-    assert f"problem.{missing} is missing" in refusal(lambda: experiment.build(config.load(write(text))))
+    assert f"problem.{missing} is missing" in refusal(lambda: built(config.load(write(text))))
 
 
 @pytest.mark.parametrize(
@@ -361,13 +368,13 @@ def test_own_problems_need_their_numbers(write, missing):
 def test_archives_that_do_not_fit(write, tmp_path, arrays, words):
     np.savez(tmp_path / "problem.npz", **arrays)
     plan = config.load(write(BANDIT), ["problem.file=problem.npz"])
-    message = refusal(lambda: experiment.build(plan))
+    message = refusal(lambda: built(plan))
     assert all(word in message for word in words), message
 
 
 def test_one_array_is_no_archive(write, tmp_path):
     np.save(tmp_path / "reward.npy", np.ones((1, 3)))
-    assert "numpy.savez" in refusal(lambda: experiment.build(config.load(write(BANDIT), ["problem.file=reward.npy"])))
+    assert "numpy.savez" in refusal(lambda: built(config.load(write(BANDIT), ["problem.file=reward.npy"])))
 
 
 def test_a_problem_without_optimum_is_refused_in_one_line(write, monkeypatch):
@@ -375,7 +382,7 @@ def test_a_problem_without_optimum_is_refused_in_one_line(write, monkeypatch):
         raise RuntimeError("policy iteration stopped")
 
     monkeypatch.setattr(mdp, "optimum", fail)
-    assert "own.toml: seed 0 cannot be built: policy iteration" in refusal(lambda: experiment.build(config.load(write(BANDIT))))
+    assert "own.toml: seed 0 cannot be built: policy iteration" in refusal(lambda: built(config.load(write(BANDIT))))
 
 
 def test_parts_are_frozen(write):

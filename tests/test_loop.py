@@ -167,6 +167,7 @@ class Untouched(Decay):
         ({"options": {"rtol": 1.0}}, TypeError, "has no option 'rtol'"),
         ({"options": {"extraneous": 1.0}}, TypeError, "has no option 'extraneous'"),
         ({"options": [1]}, TypeError, "options must be a mapping"),
+        ({"progress": 5}, TypeError, "progress must be True, False, a Heartbeat or a function"),
         ({"provenance": 7}, TypeError, "provenance must be a mapping or None; got 7"),
         ({"provenance": {"big": "x" * 40000}}, ValueError, "provenance must fit"),
     ],

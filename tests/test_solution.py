@@ -44,8 +44,8 @@ def test_states_by_number():
 
 
 def test_the_figure_is_the_plotting_rooms(monkeypatch):
-    plotting = types.SimpleNamespace(plot_solution=lambda solution, **options: (solution, options))
-    monkeypatch.setitem(sys.modules, "wflow.plotting", plotting)
+    monkeypatch.setitem(sys.modules, "wflow.plotting", types.SimpleNamespace(plot=lambda solution, what: (solution, what)))
     solution = solve(Decay(), [1.0], 1.0, "RK45")
-    assert solution.plot(what="gap") == (solution, {"what": "gap"})
+    assert solution.plot("gap") == (solution, "gap")
+    assert solution.plot() == (solution, "overview")
     assert isinstance(solution, Solution)

@@ -16,18 +16,23 @@ import wflow
 
 ROOT = Path(wflow.__file__).parent
 
+# fmt: off
 # Rooms by floor. A room imports from floors below, and on its own floor without circles. A new module is given a floor here.
 FLOORS = [
     {"_jit", "_checks", "spaces"},
-    {"neurons", "integrators", "parallel"},
+    {"neurons", "integrators", "_task", "_pool", "parallel"},
     {"measures", "mdp"},
     {"energies"},
     {"flows", "policies"},
-    {"events", "schedules", "progress", "record", "provenance", "_file_format", "_file_reader", "storage", "plotting"},
-    {"solution", "_run", "loop"},
+    {
+        "events", "schedules", "_pace", "progress", "record", "provenance", "_disk", "checkpoint", "_file_format", "_file_reader",
+        "_file_rows", "storage", "_parts", "collection", "plotting",
+    },
+    {"solution", "_signals", "_run", "_method", "_resume", "_xarray", "loop"},
     {"studies"},
-    {"settings", "config", "experiment", "experiments", "report", "cli"},
+    {"settings", "config", "experiment", "experiments", "sweep", "board", "report", "cli"},
 ]
+# fmt: on
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR = {"__init__", "__main__"}  # the front door stands above all floors
 

@@ -2,8 +2,9 @@
 
 Layout of a file, format version 1 (docs in the file itself: every dataset carries ``description``, ``unit``, ``shape``)::
 
-    /                       attributes creator = "wflow", format_version, id
-    /runs/000, 001, ...     attributes state_kind, state_size
+    /                       attributes creator = "wflow", format_version, description
+    /plan                   of several runs, or of one of the command: JSON text of what was to be run (`wflow.collection`)
+    /runs/000, 001, ...     attributes id, state_kind, state_size
         counters   (3,)     valid rows of frames, of states, of events; written after the rows and flushed
         frames     (F, D+1) time and diagnostics; attribute columns
         states     (K, n)   packed states, raw float64;  state_times (K, 1)
@@ -12,7 +13,7 @@ Layout of a file, format version 1 (docs in the file itself: every dataset carri
         static/*, finals/*  arrays known at the start, and at the end (NaN until then)
 
 HDF5's single-writer mode (SWMR) creates nothing after it begins; everything is laid out before, in a file under a temporary
-name that takes its own name only when complete. What a resume needs beside this will be a small file of its own.
+name that takes its own name only when complete. What a resume needs beside this is a small file of its own (`wflow.checkpoint`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import json
 import struct
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,37 +34,40 @@ from wflow.record import Layout
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["FORMAT_VERSION", "lay_out", "pack_summary", "size", "unpack_summary"]
+__all__ = ["FORMAT_VERSION", "lay_out", "pack_summary", "sign", "size", "unpack_summary"]
 
 FORMAT_VERSION = 1
 _SUMMARY_BYTES = 2 * MAX_BYTES  # the provenance takes half of it at most
 _HEADER = struct.Struct("<QQQ")  # sequence number, length, CRC-32 of the JSON text that follows
 
 # unit and description of the diagnostics that go by convention (`Flow.diagnostics`)
-_MEANING = {
+MEANING = {
     "t": ("mean-field time", "time"),
     "energy": ("reward", "energy E(nu_t)"),
     "gap": ("reward", "distance of the energy to its optimum, E* - E"),
     "gap_lower": ("reward", "certified lower bound of the gap"),
     "gap_upper": ("reward", "certified upper bound of the gap"),
+    "invariant_drift": ("parameter squared", "root mean square change of the flow's invariant under nu_t since the start"),
     "dissipation": ("reward / mean-field time", "integral of |F|^2 under nu_t, the rate of change of the energy"),
 }
 
 
-def size(layouts: Sequence[Layout]) -> int:
+def size(layout: Layout) -> int:
     """Bytes of the arrays that `lay_out` creates; what HDF5 adds is small."""
-    static: int = sum(array.nbytes for layout in layouts for array in layout.static.values())
-    finals = sum(8 * int(np.prod(shape)) for layout in layouts for shape in layout.finals.values())
-    return static + finals + len(layouts) * 2 * _SUMMARY_BYTES
+    static: int = sum(array.nbytes for array in layout.static.values())
+    return static + sum(8 * int(np.prod(shape)) for shape in layout.finals.values()) + 2 * _SUMMARY_BYTES
 
 
-def lay_out(file: h5py.File, layouts: Sequence[Layout]) -> list[h5py.Group]:
-    """Create all that the file will ever hold; the group of each run."""
-    file.attrs.update(creator="wflow", format_version=FORMAT_VERSION, id=uuid.uuid4().hex, description=__doc__ or "")
-    return [_lay_out_run(file.create_group(f"runs/{k:03d}"), layout) for k, layout in enumerate(layouts)]
+def sign(file: h5py.File) -> h5py.File:
+    """Say in a new file whose it is and what is in it."""
+    file.attrs.update(creator="wflow", format_version=FORMAT_VERSION, description=__doc__ or "")
+    return file
 
 
-def _lay_out_run(group: h5py.Group, layout: Layout) -> h5py.Group:
+def lay_out(file: h5py.File, layout: Layout, identity: str | None = None, number: int = 0) -> h5py.Group:
+    """Create all that the file will ever hold of a run; its group."""
+    group = file.create_group(f"runs/{number:03d}")
+    group.attrs["id"] = identity or uuid.uuid4().hex
     columns = ["t", *layout.diagnostics]
     group.attrs.update(state_kind=layout.kind, state_size=layout.size)
 
@@ -71,10 +75,14 @@ def _lay_out_run(group: h5py.Group, layout: Layout) -> h5py.Group:
         dataset.attrs.update(shape=shape, unit=unit, description=description)
 
     def series(name: str, width: int, rows: int) -> h5py.Dataset:
-        options = {"dtype": np.float64, "fillvalue": np.nan, "chunks": (rows, width)}
+        from h5py import h5d, h5p
+
+        early = h5p.create(h5p.DATASET_CREATE)  # a chunk has its place in the file as soon as the dataset is extended over it
+        early.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+        options = {"dtype": np.float64, "fillvalue": np.nan, "chunks": (rows, width), "dcpl": early}
         return group.create_dataset(name, shape=(0, width), maxshape=(None, width), **options)
 
-    meanings = [_MEANING.get(name, ("", "diagnostic of the flow")) for name in columns]
+    meanings = [MEANING.get(name, ("", "diagnostic of the flow")) for name in columns]
     frames = series("frames", len(columns), 64)
     frames.attrs.update(columns=columns, units=[unit for unit, _ in meanings], meanings=[text for _, text in meanings])
     describe(frames, "(F, D + 1)", "see units", "time and diagnostics of each frame, see columns and meanings")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow import _checks
+from wflow import _checks, checkpoint
 from wflow._checks import Array
 from wflow._file_format import FORMAT_VERSION, unpack_summary
 from wflow.provenance import has_ended
@@ -20,12 +20,12 @@ from wflow.record import Layout, Record
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["count", "read"]
+__all__ = ["StoredStates", "count", "opened", "read"]
 
 
 def count(path: str | os.PathLike[str]) -> int:
     """Number of runs in a file of wflow."""
-    with _opened(Path(path).absolute()) as file:
+    with opened(Path(path).absolute()) as file:
         return len(file["runs"])
 
 
@@ -43,40 +43,66 @@ def read(path: str | os.PathLike[str], run: int = 0) -> Record:
         If it is not a file of wflow, is damaged, or was written by a newer format; or if it has no such run.
     """
     path = Path(path).absolute()
-    with _opened(path) as file:
+    with opened(path) as file:
         run = _checks.integer("run", run, at_least=0)
         if run >= len(file["runs"]):
             raise ValueError(f"run must be below {len(file['runs'])}, the number of runs in {path}; got {run}")
         group = file[f"runs/{run:03d}"]
+        summary = _fate(unpack_summary(group["summary"][:]))
         frames, states, events = (int(n) for n in group["counters"][:])
         static, finals = ({name: group[kind][name][()] for name in group[kind]} for kind in ("static", "finals"))
         shapes = {name: array.shape for name, array in finals.items()}
         columns, size, kind = group["frames"].attrs["columns"], int(group.attrs["state_size"]), str(group.attrs["state_kind"])
+        identity, last = str(group.attrs["id"]), None
+        if summary["status"] in ("running", "killed") and (found := checkpoint.standing(path, identity)):
+            last, finals = found[:2], found[2]
         return Record(
             Layout(tuple(columns[1:]), size, kind, static, shapes),
             group["frames"][:frames],
             group["state_times"][:states, 0],
-            partial(_read_state, path, run, str(file.attrs["id"])),
+            StoredStates(path, run, identity),
             group["events"][:events],
-            _fate(unpack_summary(group["summary"][:])),
+            summary,
             finals,
             path,
+            identity,
+            last,
         )
 
 
-def _read_state(path: Path, run: int, identity: str, k: int) -> Array:
-    with _opened(path) as file:
-        if file.attrs["id"] != identity:
-            raise ValueError(f"{path} was replaced since it was opened; open it again")
-        return np.asarray(file[f"runs/{run:03d}/states"][k])
+@dataclass(frozen=True)
+class StoredStates:
+    """The states of a run, read from its file one at a time when they are asked for.
+
+    Parameters
+    ----------
+    path : Path
+    run : int
+        Its place in the file.
+    identity : str
+        Its id, to notice a file that was replaced by another run's.
+    """
+
+    path: Path
+    run: int
+    identity: str
+
+    def __call__(self, indices: Iterable[int]) -> Iterator[Array]:
+        """Packed states (n,), the file being opened once."""
+        with opened(self.path) as file:
+            group = file[f"runs/{self.run:03d}"]
+            if group.attrs["id"] != self.identity:
+                raise ValueError(f"{self.path} was replaced since it was opened; open it again")
+            for k in indices:
+                yield np.asarray(group["states"][k])
 
 
 def _fate(summary: dict[str, Any] | None) -> dict[str, Any]:
     """The summary that was found, with what has become of the writer where it does not say itself."""
     if summary is None:
         return {"status": "waiting", "message": "laid out but not begun", "counts": {}, "seconds": {}, "events": [], "provenance": {}}
-    writer = summary.pop("writer", None)
     if summary["status"] == "running":
+        writer = summary["writer"]
         who = f"process {writer['pid']} on {writer['host']}"
         if has_ended(writer):
             summary.update(status="killed", message=f"{who} ended without a word; every frame it had flushed is here")
@@ -86,7 +112,14 @@ def _fate(summary: dict[str, Any] | None) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Path) -> Iterator[h5py.File]:
+    """A file of wflow, being written or not, to be read.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError, ValueError
+        As `read`.
+    """
     import h5py
 
     if not path.is_file():

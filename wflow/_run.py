@@ -1,26 +1,25 @@
-"""Where a run stands while `wflow.loop` drives it: its last good state, counts, clocks, verdicts, and Ctrl-C."""
+"""Where a run stands while `wflow.loop` drives it: its last good state, counts, clocks and verdicts."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from wflow import _jit
 from wflow._checks import Array
+from wflow._signals import Interrupt
 from wflow.events import Interpolant
 from wflow.solution import Status
 
 if TYPE_CHECKING:
     from wflow.flows.base import Flow, Stepper
 
-__all__ = ["Interrupt", "Run", "Verdict"]
+__all__ = ["Run", "Verdict"]
 
 T = TypeVar("T")
 Verdict: TypeAlias = tuple[Status, str]
@@ -29,17 +28,26 @@ Verdict: TypeAlias = tuple[Status, str]
 class Run:
     """Where a run stands: its last good (t, y), its stepper, counts and clocks; and what to say when it cannot go on."""
 
-    def __init__(self, flow: Flow, good: tuple[float, Array], t_end: float, max_steps: int, steady: float | None) -> None:
-        self.flow = flow
+    def __init__(
+        self, flow: Flow, good: tuple[float, Array], t_end: float, max_steps: int, steady: float | None, interrupt: Interrupt
+    ) -> None:
+        self.flow, self.interrupt = flow, interrupt
         self.good, self.t_end, self.max_steps, self.steady = good, t_end, max_steps, steady
         self.clocks = _Clocks(flow)
         self.field = _Field(flow, self.clocks.field)
         self.stepper: Stepper | None = None
         self.steps = 0
+        self._before: Mapping[str, int] = {}  # what a method that keeps no memory had counted before the run was resumed
 
-    def start(self, make: Callable[[float, Array, float], Stepper]) -> None:
-        """Make the stepper; SciPy's evaluate the field then."""
+    def start(self, make: Callable[[float, Array, float], Stepper], memory: Mapping[str, Any] | None, progress: Mapping[str, Any]) -> None:
+        """Make the stepper, with its memory of the steps before where the run is resumed; SciPy's evaluate the field then."""
+        if progress:
+            self.steps, self.field.calls = progress["steps"], progress["calls"]
+            self.clocks.before = progress["seconds"]
+            self._before = progress["counts"] if memory is None else {}
         self.stepper = make(*self.good, self.t_end)
+        if memory is not None:
+            self.stepper.load_state_dict(memory)  # type: ignore[attr-defined]
 
     def interpolant(self) -> Interpolant:
         """The state within the last step; dense output is built once, and only if somebody asks."""
@@ -52,7 +60,8 @@ class Run:
         try:
             return part()
         except KeyboardInterrupt:
-            return Status.INTERRUPTED, f"stopped by Ctrl-C at t = {self.good[0]:.6g}; the state there is kept"
+            by = self.interrupt.asked or "Ctrl-C"
+            return Status.INTERRUPTED, f"stopped by {by} at t = {self.good[0]:.6g}; the state there is kept"
         except FloatingPointError as error:
             return self.not_finite(f"the field ({error})")
 
@@ -76,6 +85,9 @@ class Run:
     def counts(self) -> dict[str, int]:
         """Steps, evaluations for stepping and for the spectral radius, and what else the stepper counts."""
         own = dict(getattr(self.stepper, "counts", {})) or {name: n for name in ("njev", "nlu") if (n := getattr(self.stepper, name, 0))}
+        for name, n in self._before.items():
+            if name not in ("steps", "rhs"):
+                own[name] = own.get(name, 0) + n
         apart = own.get("spectral_radius", 0)
         return {**own, "steps": self.steps, "rhs": self.field.calls - apart, "spectral_radius": apart}
 
@@ -92,12 +104,12 @@ class _Field:
         with self._clock:
             value = self._rhs(t, y)
         self.calls += 1
-        self.last = value
-        if self.calls == 1:
+        if self.last is None:
             if np.shape(value) != y.shape:
                 raise ValueError(f"flow.rhs must return an array of shape {y.shape}; got {np.shape(value)}")
             if not np.isfinite(value).all():
                 raise FloatingPointError("at the initial state")
+        self.last = value
         return value
 
 
@@ -120,7 +132,8 @@ class _Clocks:
 
     def __init__(self, flow: Flow) -> None:
         self._own: Mapping[str, float] = getattr(flow, "seconds", {})
-        self._started, self._compiled, self._before = time.perf_counter(), _jit.compile_seconds(), dict(self._own)
+        self.before: Mapping[str, float] = {}  # the parts of the sessions before this one
+        self._started, self._compiled, self._at_start = time.perf_counter(), _jit.compile_seconds(), dict(self._own)
         self.field = _Clock(self._elsewhere)
         self.recording = _Clock(lambda: self._elsewhere() + self.field.seconds)
 
@@ -129,38 +142,11 @@ class _Clocks:
 
     def seconds(self) -> dict[str, float]:
         """The parts so far, and ``"total"``."""
-        return {
+        now = {
             "compile": _jit.compile_seconds() - self._compiled,
             "field": max(0.0, self.field.seconds),
-            **{name: value - self._before.get(name, 0.0) for name, value in self._own.items()},
+            **{name: value - self._at_start.get(name, 0.0) for name, value in self._own.items()},
             "recording": max(0.0, self.recording.seconds),
             "total": time.perf_counter() - self._started,
         }
-
-
-class Interrupt:
-    """Ctrl-C asks the loop to end after the step in hand; a second one raises at once. Signals reach the main thread only."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._old: Any = None
-
-    def __enter__(self) -> Interrupt:
-        here = threading.current_thread() is threading.main_thread()
-        if here and signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):  # a process told to ignore Ctrl-C goes on doing so
-            self._old = signal.signal(signal.SIGINT, self._heard)
-        return self
-
-    def _heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.asked:
-            self._restore()
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def _restore(self) -> None:
-        if self._old is not None:
-            signal.signal(signal.SIGINT, self._old)
-            self._old = None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._restore()
+        return {name: value + self.before.get(name, 0.0) for name, value in now.items()}

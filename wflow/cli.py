@@ -1,4 +1,4 @@
-"""The command: ``wflow list | run | plot | info``. Bad input is one line on stderr and exit code 2, with nothing written.
+"""The command: ``wflow list | run | resume | plot | info``. Bad input is one line on stderr and exit code 2, with nothing written.
 
 Exit codes: 0 as meant, 1 a run that did not end as meant or a failure on the way, 2 bad input, 130 interrupted.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from wflow.collection import Collection
     from wflow.loop import Solution
 
 __all__ = ["app", "main"]
@@ -29,6 +30,9 @@ app = typer.Typer(
 
 _Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 _Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+_Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Processes; 1: this one, one run after another.")]
+_Run = Annotated[int | None, typer.Option("--run", min=0, metavar="K", help="Only run K of the file, from 0.")]
 
 
 class _RefusedError(Exception):
@@ -87,78 +91,129 @@ def list_experiments() -> None:
 def run(
     experiment: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="Built-in experiment, or a file of your own.")],
     changes: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: flow.n_particles=5000.")] = [],  # noqa: B006
+    sweeps: Annotated[list[str], typer.Option("--sweep", metavar="KEY=A,B,C", help="Run every value; several: every combination.")] = [],  # noqa: B006
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, metavar="N", help="Run seeds 0 to N - 1 instead of the file's.")] = None,
+    workers: _Workers = 1,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the HDF5 file and the figure.")] = Path(),
     force: _Force = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: _Quiet = False,
     debug: _Debug = False,  # noqa: ARG001 (main looks for it)
 ) -> int:
-    """Run an experiment: DIR/NAME.h5 with every run, DIR/NAME.png, and a table."""
+    """Run an experiment or a sweep: DIR/NAME.h5 with every run, DIR/NAME.png, and a table. A run that fails does not stop the others."""
     with _refusing():
         from wflow import config
 
-        plan = config.load(experiment, changes)
-        file, figure = out / f"{plan.name}.h5", out / f"{plan.name}.png"
-        _check_outputs(out, (file, figure), force)
-        from wflow import experiment as experiments
-        from wflow import report, storage
+        name = config.load(experiment, changes).name
+        file, figure = out / f"{name}.h5", out / f"{name}.png"
+        if out.is_dir():
+            from wflow.collection import check_parts
 
-        runs = experiments.build(plan)
+            check_parts(file, force)
+        _check_outputs(out, (file, figure), force)
+        from wflow import sweep
+        from wflow.collection import Collection
+
+        plan = sweep.plan(experiment, changes, sweeps, seeds)
     made = _missing_folders(out)
     try:
         with _refusing():
             out.mkdir(parents=True, exist_ok=True)
-            target = storage.create(file, [run.layout for run in runs], force=force)
+            runs = Collection.create(file, plan, force=force)
     except BaseException:
         for folder in made:  # innermost first; only empty ones go
             with suppress(OSError):
                 folder.rmdir()
         raise
-    solutions: list[Solution] = []
-    with target, report.display(len(runs), quiet) as show:
-        for solution in experiments.execute(runs, target, show.step):
-            solutions.append(solution)
-            show.done(solution)
+    return _execute(runs, range(len(plan["runs"])), figure, workers, quiet=quiet)
+
+
+@app.command()
+def resume(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file of `wflow run`, interrupted, killed or finished.")],
+    t_end: Annotated[float | None, typer.Option("--t-end", metavar="T", help="Extend all runs to this mean-field time.")] = None,
+    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, metavar="N", help="Allow so many steps in all.")] = None,
+    workers: _Workers = 1,
+    force: Annotated[bool, typer.Option("--force", help="Draw FILE.png anew; take over from a host that never said it ended.")] = False,
+    quiet: _Quiet = False,
+    debug: _Debug = False,  # noqa: ARG001
+) -> int:
+    """Go on where a file's runs stopped: bit for bit where the method is ours, else from their last step; begin those that are missing."""
+    with _refusing():
+        from wflow import collection, loop, sweep
+
+        plan = collection.plan_of(file)
+        left = sweep.extend(plan, [solution.stored for solution in loop.open_all(file)], t_end, max_steps)
+        if not left and not collection.folder_of(file).exists():
+            if not quiet:
+                print("all runs have ended as they were meant to; --t-end extends them")
+            return 0
+        runs = collection.Collection.reopen(file, plan, force=force)
+    figure = runs.path.with_suffix(".png")
+    return _execute(runs, left, figure, workers, quiet=quiet, redraw=force or not figure.exists(), force=force)
+
+
+def _execute(
+    runs: Collection, numbers: Sequence[int], figure: Path, workers: int, *, quiet: bool, redraw: bool = True, force: bool = False
+) -> int:
+    """Have the runs made, and tell what came of all."""
+    from wflow import loop, report, sweep
+
+    ended = sweep.execute(runs, numbers, workers=workers, force=force, quiet=quiet)
+    file = Path(os.path.relpath(runs.path)) if runs.path.is_relative_to(Path.cwd()) else runs.path
+    solutions = loop.open_all(runs.path)
     if not quiet:
         report.print_table(solutions)
-    if solutions[-1].status.value == "interrupted":
+    if not ended:
         if not quiet:
-            left = f"; {len(runs) - len(solutions)} runs were not begun" if len(solutions) < len(runs) else ""
-            print(f"written: {file}, with every frame until then{left}")
+            waiting = sum(solution.status.value == "waiting" for solution in solutions)
+            left = f"; {waiting} runs were not begun" if waiting else ""
+            print(f"written: {file}, with every frame until then{left}; wflow resume {file} goes on")
         return 130
-    _draw(solutions, figure)
+    drawn = redraw and any(len(solution.times) for solution in solutions)
+    if drawn:
+        _draw(solutions, figure)
+    ok = all(solution.status.ok for solution in solutions)
     if not quiet:
-        print(f"written: {file}, {figure}")
-    return 0 if all(solution.status.ok for solution in solutions) else 1
+        print(f"written: {file}" + (f", {file.with_suffix('.png')}" if drawn else ""))
+        if not drawn and figure.exists():
+            print(f"left as it was: {file.with_suffix('.png')}; wflow plot {file} --force draws it anew")
+        if not ok:
+            print(f"once the cause is gone, wflow resume {file} goes on with the runs that did not end as meant")
+    return 0 if ok else 1
 
 
 @app.command()
 def plot(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file of wflow, finished or not.")],
+    what: Annotated[str, typer.Option("--what", metavar="KIND", help="overview, gap, dissipation, drift, policy, particles.")] = "overview",
+    number: _Run = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="PNG", help="PNG, PDF or SVG; default: FILE with .png.")] = None,
     force: _Force = False,
     debug: _Debug = False,  # noqa: ARG001
 ) -> None:
-    """Draw a file: the gaps of its runs; for a single run also its dissipation and its policy."""
-    figure = file.with_suffix(".png") if out is None else out
+    """Draw a file: by default the gaps of its runs, by setting for a sweep; of a single run all that it has."""
     with _refusing():
         from wflow import loop
 
-        solutions = loop.open_all(file)
+        solutions = loop.open_all(file) if number is None else [loop.open(file, number)]
+        stem = file.with_suffix("") if file.suffix == ".parts" else file
+        figure = stem.with_suffix(".png" if what == "overview" else f".{what}.png") if out is None else out
         _check_outputs(figure.parent, (figure,), force)
-        _draw(solutions, figure)
+        _draw(solutions, figure, what)
     print(figure)
 
 
 @app.command()
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file of wflow, finished or not.")],
+    number: _Run = None,
     debug: _Debug = False,  # noqa: ARG001
 ) -> None:
     """What a file holds: the table of its runs, where the time went, and what they were run with."""
     with _refusing():
         from wflow import loop, report
 
-        solutions = loop.open_all(file)
+        solutions = loop.open_all(file) if number is None else [loop.open(file, number)]
     report.print_table(solutions)
     report.print_origin(solutions)
 
@@ -166,10 +221,10 @@ def info(
 # --- files --------------------------------------------------------------------------------------------------------------------
 
 
-def _draw(solutions: Sequence[Solution], path: Path) -> None:
+def _draw(solutions: Sequence[Solution], path: Path, what: str = "overview") -> None:
     from wflow import plotting
 
-    plotting.save(plotting.plot_solution(solutions[0]) if len(solutions) == 1 else plotting.figure1(solutions), path)
+    plotting.save(plotting.plot(solutions, what), path)
 
 
 def _check_outputs(folder: Path, files: Sequence[Path], force: bool) -> None:

@@ -34,7 +34,7 @@ from typing import Any
 from wflow import _checks
 from wflow.settings import Composite, ConfigError, CustomProblem, Settings, constructor, signature_model, validate
 
-__all__ = ["KINDS", "ConfigError", "Experiment", "Part", "builtin", "load"]
+__all__ = ["KINDS", "ConfigError", "Experiment", "Part", "builtin", "load", "part_of", "swept"]
 
 KINDS = ("agazzi_lu_bandit", "agazzi_lu_grid", "chain", "custom", "garnet", "gridworld", "three_armed_bandit", "tree")
 _FOLDER = Path(__file__).parent / "experiments"
@@ -67,6 +67,11 @@ class Part:
     def kind(self) -> str:
         """One of `KINDS`."""
         return str(self.settings.problem["kind"])
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data that `part_of` makes the same part of, in another process or years later."""
+        settings = self.settings.model_dump(exclude_unset=True)
+        return {"name": self.name, "source": self.source, "folder": str(self.folder.absolute()), "settings": settings}
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,21 @@ def _part(path: Path, source: str, table: dict[str, Any], changes: Sequence[tupl
             if not isinstance(section, dict):
                 raise ConfigError(f"{source}: {key} is not a section, so {'.'.join(keys)} cannot be set")
         section[keys[-1]] = value
+    return _checked(path.stem, source, path.parent, table)
+
+
+def part_of(description: Mapping[str, Any]) -> Part:
+    """The part that `Part.describe` described.
+
+    Raises
+    ------
+    ConfigError
+        As `load`.
+    """
+    return _checked(description["name"], description["source"], Path(description["folder"]), description["settings"])
+
+
+def _checked(name: str, source: str, folder: Path, table: Mapping[str, Any]) -> Part:
     settings = validate(Settings, table, source)
     if len(set(settings.seeds)) < len(settings.seeds):
         raise ConfigError(f"{source}: seeds must differ; got {settings.seeds}")
@@ -153,20 +173,57 @@ def _part(path: Path, source: str, table: dict[str, Any], changes: Sequence[tupl
         raise ConfigError(f"{source}: {error}") from None
     model = CustomProblem if kind == "custom" else signature_model(constructor(kind))
     checked = validate(model, options, source, "problem")
-    return Part(path.stem, source, path.parent, settings, {key: getattr(checked, key) for key in checked.model_fields_set})
+    return Part(name, source, folder, settings, {key: getattr(checked, key) for key in checked.model_fields_set})
 
 
-def _change(text: str) -> tuple[list[str], Any]:
+def swept(text: str) -> list[tuple[str, str, Any]]:
+    """``"key=a,b,c"`` as changes that `load` takes, each with its key and its value.
+
+    Raises
+    ------
+    ConfigError
+        If that is not what it is, the key is ``seeds``, or two values are the same.
+    """
+    key, equals, values = text.partition("=")
+    pieces = _pieces(values)
+    if not equals or len(pieces) < 2:
+        raise ConfigError(f"--sweep takes key=a,b,c with a dotted key and two values or more; got {text!r}")
+    changes = []
+    for piece in pieces:
+        keys, value = _change(f"{key}={piece}", "--sweep")
+        changes.append((f"{key.strip()}={piece}", ".".join(keys), value))
+    if changes[0][1] == "seeds":
+        raise ConfigError("--sweep cannot vary seeds: every setting is run for all of them; --seeds or --set seeds=[...] says which")
+    found = [value for _, _, value in changes]
+    if any(value in found[:k] for k, value in enumerate(found)):
+        raise ConfigError(f"--sweep {key.strip()}: the values must differ; got {values}")
+    return changes
+
+
+def _pieces(text: str) -> list[str]:
+    """`text` cut at its commas, but for those within brackets and quotes."""
+    pieces, depth, quote = [""], 0, ""
+    for c in text:
+        if c == "," and not depth and not quote:
+            pieces.append("")
+            continue
+        pieces[-1] += c
+        quote = "" if c == quote else quote or (c if c in "\"'" else "")
+        depth += 0 if quote else (c in "[{") - (c in "]}")
+    return pieces
+
+
+def _change(text: str, option: str = "--set") -> tuple[list[str], Any]:
     key, equals, value = text.partition("=")
     keys = key.strip().split(".")
     if not equals or not all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in keys):
-        raise ConfigError(f"--set takes key=value with a dotted key, such as flow.n_particles=5000; got {text!r}")
+        raise ConfigError(f"{option} takes key=value with a dotted key, such as flow.n_particles=5000; got {text!r}")
     try:
         parsed = tomllib.loads(f"x = {value}")
     except tomllib.TOMLDecodeError as error:
         if re.fullmatch(r"[\w./-]+", value.strip()):
             return keys, value.strip()
-        raise ConfigError(f"--set {key.strip()}: {value!r} is not a TOML value: {error}") from None
+        raise ConfigError(f"{option} {key.strip()}: {value!r} is not a TOML value: {error}") from None
     if set(parsed) != {"x"}:
-        raise ConfigError(f"--set takes one value; got {text!r}")
+        raise ConfigError(f"{option} takes one value; got {text!r}")
     return keys, parsed["x"]

@@ -32,7 +32,7 @@ class Events:
                 raise TypeError(f"events[{k}] must be a function of (t, state); got {event!r}")
         self._unpack = unpack
         self._values: list[float] = []
-        self._seen = [0] * len(self._events)
+        self.seen = [0] * len(self._events)  # how often each has occurred
         self.names: list[str] = []
         for event in self._events:
             name, k = getattr(event, "__name__", type(event).__name__), 2
@@ -56,10 +56,10 @@ class Events:
                 found.append((self._root(k, (t_old, a), (t, b), interpolate), k))
         crossings = []
         for root, k in sorted(found):
-            self._seen[k] += 1
+            self.seen[k] += 1
             crossings.append((k, root))
             terminal = int(getattr(self._events[k], "terminal", 0) or 0)
-            if 0 < terminal <= self._seen[k]:
+            if 0 < terminal <= self.seen[k]:
                 return crossings, True
         return crossings, False
 

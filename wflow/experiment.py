@@ -1,4 +1,4 @@
-"""From a checked experiment to its runs: problem, flow and student of every seed, all built before a file is made."""
+"""From a part of an experiment and a seed to a run that is ready to be solved: problem, flow and student."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ import hashlib
 import inspect
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wflow import _checks, _jit, record, storage
+from wflow import _checks, _jit, record
 from wflow._checks import Array
-from wflow.config import Experiment, Part
+from wflow.config import Part
 from wflow.energies import PolicyValue
 from wflow.flows import WassersteinFlow
-from wflow.loop import Solution, Status, solve
+from wflow.loop import solve
 from wflow.mdp import MDP
 from wflow.measures import ParticleMeasure, laws
 from wflow.settings import ConfigError, CustomProblem, constructor, located
 from wflow.spaces import Space
 
-__all__ = ["Run", "build", "execute"]
-
-Progress = Callable[["Run", float, Mapping[str, float]], None]
+__all__ = ["Run", "build", "check"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +42,6 @@ class Run:
         What is recorded.
     arguments : mapping
         Further arguments of ``wflow.solve``.
-    layout : Layout
-        What will be stored.
     setup : mapping
         Wall seconds that building took, and compiling in it.
     """
@@ -57,7 +52,6 @@ class Run:
     flow: WassersteinFlow
     schedule: record.Schedule
     arguments: Mapping[str, Any]
-    layout: record.Layout
     setup: Mapping[str, float]
 
     @property
@@ -77,55 +71,32 @@ class Run:
         }  # fmt: skip
 
 
-def build(experiment: Experiment) -> list[Run]:
-    """All runs of an experiment, part by part and seed by seed; nothing is written.
-
-    Cost: for each run its optimum and one field evaluation. Memory: the problems; one student at a time.
+def check(part: Part) -> None:
+    """Refuse what `solve` would refuse of a part, and what cannot be built of its first seed; nothing is written.
 
     Raises
     ------
     ConfigError
         One line: file, key path, value, what is allowed.
     """
-    for part in experiment.parts:
-        _try_solver(part)
-    return [_build(part, seed) for part in experiment.parts for seed in part.settings.seeds]
+    _try_solver(part)
+    build(part, part.settings.seeds[0])
 
 
-def execute(runs: Sequence[Run], file: storage.File, progress: Progress | None = None) -> Iterator[Solution]:
-    """Solve the runs one after the other into a file laid out for them (``wflow.storage.create``); an interrupted one is the last.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    file : wflow.storage.File
-    progress : callable or None
-        Called as progress(run, t, diagnostics) after every accepted step.
+def build(part: Part, seed: int) -> Run:
+    """The run of one seed. Cost: its optimum and one field evaluation, in which what it needs is compiled.
 
     Raises
     ------
-    OSError
-        If the disk fills up; the frames before are kept.
+    ConfigError
+        As `check`.
     """
-    for run, writer in zip(runs, file.runs, strict=True):
-        show = partial(progress, run) if progress is not None else False
-        arguments = {**run.arguments, "record": run.schedule, "provenance": run.provenance()}
-        solution = solve(run.flow, run.initial(), path=writer, progress=show, **arguments)
-        yield solution
-        if solution.status is Status.INTERRUPTED:
-            return
-
-
-# --- building -----------------------------------------------------------------------------------------------------------------
-
-
-def _build(part: Part, seed: int) -> Run:
     start, compiled = time.perf_counter(), _jit.compile_seconds()
     settings = part.settings.flow
     try:
         energy = PolicyValue(_problem(part, seed), settings.activation, width=settings.width)
         flow = WassersteinFlow(energy)
-        layout = record.Layout.of(flow, 0.0, flow.pack(_student(part, energy.n_parameters, seed)))
+        record.Layout.of(flow, 0.0, flow.pack(_student(part, energy.n_parameters, seed)))
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:
@@ -133,7 +104,10 @@ def _build(part: Part, seed: int) -> Run:
     except (ArithmeticError, RuntimeError, MemoryError) as error:
         raise ConfigError(f"{part.source}: seed {seed} cannot be built: {error}") from error
     setup = {"seconds": time.perf_counter() - start, "compile": _jit.compile_seconds() - compiled}
-    return Run(part, seed, energy, flow, _schedule(part), _arguments(part), layout, setup)
+    return Run(part, seed, energy, flow, _schedule(part), _arguments(part), setup)
+
+
+# --- building -----------------------------------------------------------------------------------------------------------------
 
 
 def _student(part: Part, n_parameters: int, seed: int) -> ParticleMeasure:

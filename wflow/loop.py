@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow import _checks, _jit, integrators, storage
-from wflow._checks import Array
-from wflow._run import Interrupt, Run, Verdict
+from wflow import _checks, _jit, storage
+from wflow._method import Method
+from wflow._resume import Keeper, Start, start_of
+from wflow._run import Run, Verdict
+from wflow._signals import Interrupt
 from wflow.events import Event, Events
-from wflow.progress import Update
+from wflow.progress import Show, Update
 from wflow.progress import progress as progress_display
 from wflow.record import Layout, Memory, Record, Recorder, Sink, final_arrays
 from wflow.schedules import Schedule, at, every_step
 from wflow.solution import Solution, Status, open, open_all, unpacker  # noqa: A004
 
 if TYPE_CHECKING:
-    from wflow.flows.base import Flow, Stepper
+    from wflow.flows.base import Flow
 
 __all__ = ["DEFAULT_ATOL", "DEFAULT_METHOD", "DEFAULT_RTOL", "Solution", "Status", "open", "open_all", "solve"]
 
@@ -47,17 +48,20 @@ def solve(
     events: Event | Iterable[Event] = (),
     steady: float | None = None,
     max_steps: int = 100_000,
-    path: str | os.PathLike[str] | storage.RunWriter | None = None,
+    path: str | os.PathLike[str] | None = None,
     force: bool = False,
-    progress: bool | Callable[[float, Mapping[str, float]], None] = False,
+    resume: bool = False,
+    checkpoint: float | None = 10.0,
+    progress: Show = False,
     t_start: float = 0.0,
     provenance: Mapping[str, Any] | None = None,
 ) -> Solution:
     """Move `initial` along `flow` from `t_start` to `t_end`, in mean-field time.
 
-    However the run ends, its last good state is the last frame and ``Solution.final``. Ctrl-C ends it after the step in hand,
-    a second Ctrl-C at once, both with status INTERRUPTED: a script that makes several runs must look at it. Recording, events
-    and progress never change the steps. Cost: the method's field evaluations, and what is recorded (``wflow.record.Recorder``).
+    However the run ends, its last good state is the last frame and ``Solution.final``. Ctrl-C or SIGTERM ends it after the step in
+    hand, a second one at once, both with status INTERRUPTED: a script that makes several runs must look at it. Recording, events,
+    checkpoints and progress never change the steps. Cost: the method's field evaluations, and what is recorded
+    (``wflow.record.Recorder``).
 
     Parameters
     ----------
@@ -82,12 +86,20 @@ def solve(
         Stop once the flow's ``"dissipation"`` is no larger at the end of a step.
     max_steps : int
         Accepted steps, at most.
-    path : str, path, RunWriter or None
-        File to write, one run of a file made by ``wflow.storage.create``, or None: keep the run in memory.
+    path : str, path or None
+        File to write, every frame safe on its own (`wflow.storage`), or None: keep the run in memory.
     force : bool
-        Replace a file of wflow that exists.
-    progress : bool or callable
-        Show a bar (lines where there is no terminal), or call ``progress(t, diagnostics)`` after every accepted step.
+        Replace a file of wflow that exists; with `resume`, go on with it although a process of another host never said it ended.
+    resume : bool
+        Go on with the run in `path` if there is one, whether it was interrupted or killed, or ended before `t_end`; give it back as
+        it is if nothing is left to do. All other arguments must be those that it was begun with, but for `t_end`, `max_steps`,
+        `steady` and `record`. With our methods the run and its file are, bit for bit on one machine, those of a run that never stopped;
+        others begin anew at their last step (``provenance["resumed"]`` says so).
+    checkpoint : float or None
+        Seconds between checkpoints, in ``PATH.checkpoint`` as long as the run has not ended as meant; 0: after every step; None: never.
+    progress : bool, callable or Heartbeat
+        Show a bar (lines where there is no terminal), call ``progress(t, diagnostics)`` after every accepted step, or write a small
+        file that other processes can watch (``wflow.progress.Heartbeat``).
     t_start : float
     provenance : mapping or None
         What else to store about the run (config, seed); must be plain data.
@@ -101,7 +113,8 @@ def solve(
     ValueError, TypeError
         If an argument is not as above; before anything is evaluated or written.
     FileExistsError, FileNotFoundError, PermissionError, OSError
-        If `path` cannot be written; what is there stays. If the disk fills up during the run, the frames before are kept.
+        If `path` cannot be written, or is being written; what is there stays. If the disk fills up during the run, the frames
+        before are kept.
     """
     t_start = _checks.real("t_start", t_start)
     t_end = _checks.real("t_end", t_end, above=t_start)
@@ -117,31 +130,50 @@ def solve(
         if value is not None and not isinstance(value, Mapping):
             raise TypeError(f"{name} must be a mapping or None; got {value!r}")
     watch = Events(events, flow.unpack)
-    if path is not None and not isinstance(path, storage.RunWriter):
-        path = storage.check_target(path, force)
+    showing = progress_display(progress, t_start, t_end)
+    checkpoint = None if checkpoint is None else _checks.real("checkpoint", checkpoint, at_least=0.0)
+    if resume and path is None:
+        raise ValueError("resume needs a path to go on with; got path = None")
+    target = None if path is None else Path(path).absolute()
+    if target is not None and not (resume and target.exists()):
+        storage.check_target(target, force)
     y = _checks.array("initial", flow.pack(initial), (None,))
-    run = Run(flow, (t_start, y), t_end, max_steps, steady)
-    make, about = _method(run, method, tolerances, options or {})
-    about = {**(provenance or {}), **about, "flow": type(flow).__name__, "t_start": t_start, "t_end": t_end}
-    told = {"events": watch.names, "provenance": storage.provenance(about)}
 
     with Interrupt() as interrupt, _jit.blas_single_thread():
-        verdict = run.guarded(lambda: run.start(make))  # an option with a bad value shows here, before a file is made
-        with _sink(run, path, force) as sink, progress_display(progress, t_start, t_end) as show:
-            recorder = Recorder(flow, schedule, due, sink)
-            stored = _recorded(run, recorder, told, lambda: verdict or _march(run, recorder, watch, interrupt, show))
-            return Solution(stored, unpacker(stored.layout, flow.unpack))
+        run = Run(flow, (t_start, y), t_end, max_steps, steady, interrupt)
+        stepping = Method.of(flow, run.field, method, tolerances, options or {}, DEFAULT_METHOD)
+        about = {**(provenance or {}), **stepping.about, "flow": type(flow).__name__, "t_start": t_start, "t_end": t_end}
+        start = start_of(run, target if resume else None, about, watch.names, stepping.remembers, force)
+        if start.stored is not None and start.done:
+            return Solution(start.stored, unpacker(start.stored.layout, flow.unpack))
+        run.good = (start.t, start.y)
+        watch.seen = list(start.progress.get("seen", watch.seen))
+        told = {"events": watch.names, "provenance": _provenance(about, start)}
+        # an option with a bad value shows here, before a file is made
+        verdict = run.guarded(lambda: run.start(stepping.make, start.stepper, start.progress))
+        with _sink(run, target, force, start, told) as sink, showing as show:
+            done = [int(start.progress.get(name, 0)) for name in ("index", "interpolated")]
+            recorder = Recorder(flow, schedule, due, sink, start.t, *done)
+            keeper = Keeper(run, recorder, watch, checkpoint)
+            stored = _recorded(run, recorder, told, lambda: verdict or _march(run, recorder, watch, keeper, start, show))
+        if Status(stored.summary["status"]).ok:
+            keeper.remove()
+        return Solution(stored, unpacker(stored.layout, flow.unpack))
+
+
+def _provenance(about: Mapping[str, Any], start: Start) -> dict[str, Any]:
+    """Who runs what, and every resume of it."""
+    resumed = start.provenance()
+    return storage.provenance({**about, "resumed": resumed} if resumed else about)
+
+
+def _summary(run: Run, told: Mapping[str, Any], status: Status, message: str, interpolated: int) -> dict[str, Any]:
+    counts = storage.plain({**run.counts(), "recording": interpolated})
+    return {"status": status.value, "message": message, "counts": counts, "seconds": run.clocks.seconds(), **told}
 
 
 def _recorded(run: Run, recorder: Recorder, told: Mapping[str, Any], march: Callable[[], Verdict]) -> Record:
-    """The record of a march: begun before it, and closed however it ends."""
-    sink = recorder.sink
-
-    def summary(status: Status, message: str) -> dict[str, Any]:
-        counts = storage.plain({**run.counts(), "recording": recorder.interpolated})
-        return {"status": status.value, "message": message, "counts": counts, "seconds": run.clocks.seconds(), **told}
-
-    sink.begin(summary(Status.RUNNING, ""))
+    """The record of a march, closed however it ends."""
     try:
         verdict = run.guarded(march)
         with run.clocks.recording:
@@ -149,20 +181,27 @@ def _recorded(run: Run, recorder: Recorder, told: Mapping[str, Any], march: Call
             finals = final_arrays(run.flow, *run.good)
     except BaseException as error:
         status = Status.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Status.FAILED
-        sink.close(summary(status, f"{type(error).__name__}: {error}"), {})
+        recorder.sink.close(_summary(run, told, status, f"{type(error).__name__}: {error}", recorder.interpolated), {})
         raise
-    return sink.close(summary(*verdict), finals)
+    return recorder.sink.close(_summary(run, told, *verdict, recorder.interpolated), finals)
 
 
-def _march(run: Run, recorder: Recorder, events: Events, interrupt: Interrupt, show: Update) -> Verdict:
+def _march(run: Run, recorder: Recorder, events: Events, keeper: Keeper, start: Start, show: Update) -> Verdict:
     """The loop. ``run.good`` is the last good (t, y), replaced as one object: whatever is raised, wherever, it stands."""
     assert run.stepper is not None
     stepper, recording = run.stepper, run.clocks.recording
     with recording:
-        recorder.ends(*run.good)
+        if start.stored is None:
+            keeper.remove()
+            recorder.ends(*run.good)
+        if start.stepper is None:
+            keeper.save()
         events.start(*run.good)
+    if run.good[0] >= run.t_end:  # killed between its last step and its end
+        return Status.FINISHED, f"reached t = {run.t_end:.10g}"
     while run.steps < run.max_steps:
-        if interrupt.asked:
+        if run.interrupt.asked:
+            keeper.save()
             raise KeyboardInterrupt
         reason = stepper.step()
         if stepper.status == "failed":
@@ -178,70 +217,35 @@ def _march(run: Run, recorder: Recorder, events: Events, interrupt: Interrupt, s
                 y = interpolate(t)
             run.good, run.steps = (t, y), run.steps + 1
             for crossing in crossings:
-                recorder.sink.event(*crossing)
+                recorder.event(*crossing)
             recorder.step(t, y, interpolate)
             show(t, run.steps, partial(recorder.diagnostics, t, y))
             steady = run.steady is not None and recorder.diagnostics(t, y)["dissipation"] <= run.steady
+            if not stop:
+                keeper.step()
         if stop:
             return Status.EVENT, f"event {events.names[crossings[-1][0]]} at t = {t:.10g}"
         if steady:
             return Status.STEADY_STATE, f"dissipation at or below {run.steady:g} at t = {t:.10g}"
         if t >= run.t_end or stepper.status == "finished":
             return Status.FINISHED, f"reached t = {t:.10g}"
+    keeper.save()
     return run.gave_out()
 
 
 @contextmanager
-def _sink(run: Run, path: Path | storage.RunWriter | None, force: bool) -> Iterator[Sink]:
-    """Where the record goes; a file made for this run alone is closed after it."""
+def _sink(run: Run, path: Path | None, force: bool, start: Start, told: Mapping[str, Any]) -> Iterator[Sink]:
+    """Where the record goes; a file is closed after the run."""
     with run.clocks.recording:
-        layout = Layout.of(run.flow, *run.good)
+        layout = Layout.of(run.flow, *run.good) if start.stored is None else start.stored.layout
     if run.steady is not None and "dissipation" not in layout.diagnostics:
         raise ValueError(f"steady needs a flow with the diagnostic 'dissipation'; this one has {', '.join(layout.diagnostics)}")
-    if isinstance(path, storage.RunWriter):
-        if path.layout.diagnostics != layout.diagnostics or path.layout.size != layout.size:
-            raise ValueError(f"path: run {path.number} of {path.path} was laid out for another flow or another size of state")
-        yield path
-    elif path is None:
+    summary = _summary(run, told, Status.RUNNING, "", start.progress.get("interpolated", 0))
+    if path is None:
         yield Memory(layout)
+    elif start.stored is None:
+        with storage.create(path, layout, summary, force=force) as writer:
+            yield writer
     else:
-        with storage.create(path, [layout], force=force) as file:
-            yield file.runs[0]
-
-
-def _method(
-    run: Run, method: str | type[Any] | None, tolerances: dict[str, float], options: Mapping[str, Any]
-) -> tuple[Callable[[float, Array, float], Stepper], dict[str, Any]]:
-    """What makes the stepper from (t, y, t_end), and the method's part of the provenance."""
-    flow, field = run.flow, run.field
-    own = getattr(flow, "stepper", None)
-    if own is not None and method is not None:
-        raise TypeError(f"method must be left out: {type(flow).__name__} steps itself; got {method!r}")
-    method = method or DEFAULT_METHOD
-    build: Any = own if own is not None else integrators.get(method)
-    name = f"{type(flow).__name__}.stepper" if own is not None else method if isinstance(method, str) else build.__name__
-    takes = _parameters(build)
-    free = sorted(takes - {"self", "fun", "field", "t", "t0", "y", "y0", "t_end", "t_bound", "vectorized", *tolerances})
-    for key in options:
-        if key not in free:
-            raise TypeError(f"options: {name} has no option {key!r}{_checks.near_matches(key, free)}; it has {', '.join(free) or 'none'}")
-    offered = {**tolerances, "norm": getattr(flow, "error_norm", None), "spectral_radius": getattr(flow, "spectral_radius", None)}
-    keywords = {**{key: value for key, value in offered.items() if key in takes and value is not None}, **options}
-    if own is not None and "field" in takes:
-        keywords["field"] = field
-    arguments = () if own is not None else (field,)
-    return lambda t, y, t_end: build(*arguments, t, y, t_end, **keywords), {"method": name, **tolerances, "options": dict(options)}
-
-
-def _parameters(build: Any) -> set[str]:
-    """Names of the parameters that a method takes by its own word; what `**options` passes on is looked up in its base classes."""
-    if not isinstance(build, type):
-        return set(inspect.signature(build).parameters)
-    names: set[str] = set()
-    for cls in build.__mro__:
-        if "__init__" in vars(cls) and cls.__module__ != "scipy.integrate._ivp.base":
-            parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
-            names |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-                break
-    return names
+        with storage.reopen(start.stored, start.rows, start.t, summary) as writer:
+            yield writer

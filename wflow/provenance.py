@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_BYTES", "has_ended", "plain", "provenance", "this_process"]
+__all__ = ["MAX_BYTES", "has_ended", "plain", "process_exists", "provenance", "surroundings", "this_process"]
 
 MAX_BYTES = 32768  # of a provenance as JSON
 
@@ -31,14 +31,14 @@ def plain(value: Any) -> Any:
 
 def provenance(details: Mapping[str, Any]) -> dict[str, Any]:
     """`details`, the date (UTC), versions, machine and git revision, in plain JSON types; ValueError if that takes over 32 KiB."""
-    result: dict[str, Any] = plain({**details, **_surroundings(), "date": datetime.now(UTC).isoformat(timespec="seconds")})
+    result: dict[str, Any] = plain({**details, **surroundings(), "date": datetime.now(UTC).isoformat(timespec="seconds")})
     if (size := len(json.dumps(result))) > MAX_BYTES:
         raise ValueError(f"provenance must fit in {MAX_BYTES} bytes as JSON; got {size} (large arrays: the flow's static())")
     return result
 
 
 @cache
-def _surroundings() -> dict[str, Any]:
+def surroundings() -> dict[str, Any]:
     """Versions, machine and git revision: the same for every run of a process."""
     import numba
     import scipy
@@ -67,6 +67,11 @@ def this_process() -> dict[str, Any]:
 def has_ended(process: Mapping[str, Any]) -> bool:
     """Whether the process that called itself so by `this_process` is known to be gone; of another host's, nothing is known."""
     return bool(process["host"] == platform.node() and _process_start(process["pid"]) != process["started"])
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process of this number lives on this host; True where that cannot be told."""
+    return _process_start(pid) is not None
 
 
 def _process_start(pid: int) -> str | None:

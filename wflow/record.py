@@ -5,7 +5,7 @@ Schedules, events and the progress display have files of their own; their names 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,24 +75,30 @@ class Record:
         Times and diagnostics.
     state_times : ndarray, shape (K,)
         When a state was kept.
-    state : callable
-        Maps k = 0, ..., K − 1 to the packed state (n,); read from the file when asked.
+    states : callable
+        Maps indices in 0, ..., K − 1 to an iterator over packed states (n,); read from the file one at a time.
     events : ndarray, shape (E, 2)
         Index of the event and its time, in order of time.
     summary : mapping
         ``status``, ``message``, ``counts``, ``seconds``, ``events`` (their names), ``provenance``: plain JSON types.
     finals : mapping of arrays
     path : Path or None
+    run : str
+        Id of the run in a file.
+    last : pair or None
+        Time and packed state of the checkpoint of a run that has not ended.
     """
 
     layout: Layout
     frames: Array
     state_times: Array
-    state: Callable[[int], Array]
+    states: Callable[[Iterable[int]], Iterator[Array]]
     events: Array
     summary: Mapping[str, Any]
     finals: Mapping[str, Array]
     path: Path | None = None
+    run: str = ""
+    last: tuple[float, Array] | None = None
 
 
 class Sink(Protocol):
@@ -110,8 +116,14 @@ class Sink(Protocol):
         """Time of the last state kept; -inf before the first."""
         ...
 
-    def begin(self, summary: Mapping[str, Any]) -> None:
-        """Say what runs here."""
+    @property
+    def last_event(self) -> tuple[float, int]:
+        """Time and index of the last event; -inf before the first."""
+        ...
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Numbers of frames and of states."""
         ...
 
     def frame(self, row: Array, y: Array | None = None) -> None:
@@ -147,8 +159,14 @@ class Memory(Sink):
     def state_time(self) -> float:  # noqa: D102
         return next((t for t, _, y in reversed(self._rows) if y is not None), -np.inf)
 
-    def begin(self, summary: Mapping[str, Any]) -> None:  # noqa: D102
-        pass
+    @property
+    def last_event(self) -> tuple[float, int]:  # noqa: D102
+        return (self._events[-1][1], self._events[-1][0]) if self._events else (-np.inf, 0)
+
+    @property
+    def rows(self) -> tuple[int, int]:  # noqa: D102
+        kept = [(row is not None, y is not None) for _, row, y in self._rows]
+        return sum(row for row, _ in kept), sum(y for _, y in kept)
 
     def frame(self, row: Array, y: Array | None = None) -> None:  # noqa: D102
         self._rows.append((float(row[0]), row, None if y is None else y.copy()))
@@ -164,21 +182,45 @@ class Memory(Sink):
         times = np.array([t for t, _, y in self._rows if y is not None])
         states = [y for _, _, y in self._rows if y is not None]
         events = np.array(self._events, dtype=np.float64).reshape(-1, 2)
-        return Record(self.layout, frames, times, states.__getitem__, events, summary, finals)
+        return Record(self.layout, frames, times, _Kept(states), events, summary, finals)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """States in memory, asked for as those of a file."""
+
+    states: list[Array]
+
+    def __call__(self, indices: Iterable[int]) -> Iterator[Array]:
+        return (self.states[k] for k in indices)
 
 
 class Recorder:
     """Writes what is due into a sink, asking the flow for its diagnostics and never the method for a step.
 
+    What a resumed run repeats up to the last frame that its sink holds is counted and not written again.
     Cost per frame: one evaluation of the field where the flow does not remember it, as at times between steps
     (`interpolated` counts these).
+
+    Parameters
+    ----------
+    flow : Flow
+    schedule : Schedule
+    due : ndarray, shape (F,), or None
+        The schedule's times in the span of the run.
+    sink : Sink
+    t : float
+        Where the run stands, its first state or that of a checkpoint.
+    index, interpolated : int
+        Frames that fell due and evaluations that they cost up to then.
     """
 
-    def __init__(self, flow: Flow, schedule: Schedule, due: Array | None, sink: Sink) -> None:
-        self.sink = sink
-        self.interpolated = 0
+    def __init__(
+        self, flow: Flow, schedule: Schedule, due: Array | None, sink: Sink, t: float, index: int = 0, interpolated: int = 0
+    ) -> None:
+        self.sink, self.index, self.interpolated = sink, index, interpolated
         self._flow, self._schedule, self._due = flow, schedule, due
-        self._next = self._index = 0
+        self._next = 0 if due is None else int(np.searchsorted(due, t, side="right"))
         self._seen: tuple[float, Array, Mapping[str, float]] | None = None
 
     def diagnostics(self, t: float, y: Array) -> Mapping[str, float]:
@@ -194,25 +236,31 @@ class Recorder:
     def step(self, t: float, y: Array, interpolate: Interpolant) -> None:
         """Record what fell due up to the end (t, y) of a step."""
         if self._due is None:
-            self._frame(t, y)
+            self._frame(t, lambda: y)
             return
         while self._next < len(self._due) and self._due[self._next] <= t:
             due = float(self._due[self._next])
-            if due > self.sink.frame_time:
-                self.interpolated += due != t
-                self._frame(due, y if due == t else interpolate(due))
+            self._frame(due, lambda due=due: y if due == t else interpolate(due))  # type: ignore[misc]
+            self.interpolated += due != t
             self._next += 1
+
+    def event(self, index: int, t: float) -> None:
+        """Record an event."""
+        if (t, index) > self.sink.last_event:
+            self.sink.event(index, t)
 
     def ends(self, t: float, y: Array) -> None:
         """Make sure that (t, y), the first or the last good state, is the last frame and is kept in full."""
         if self.sink.frame_time < t:
-            self._frame(t, y)
+            self._frame(t, lambda: y)
         if self.sink.state_time < t:
             self.sink.state(t, y)
 
-    def _frame(self, t: float, y: Array) -> None:
-        values, names = self.diagnostics(t, y), self.sink.layout.diagnostics
-        if tuple(values) != names:
-            raise ValueError(f"flow.diagnostics must give {', '.join(names)} at every call; got {', '.join(values)} at t = {t:g}")
-        self.sink.frame(np.array([t, *values.values()], dtype=np.float64), y if self._schedule.keeps(self._index) else None)
-        self._index += 1
+    def _frame(self, t: float, state: Callable[[], Array]) -> None:
+        if t > self.sink.frame_time:
+            y = state()
+            values, names = self.diagnostics(t, y), self.sink.layout.diagnostics
+            if tuple(values) != names:
+                raise ValueError(f"flow.diagnostics must give {', '.join(names)} at every call; got {', '.join(values)} at t = {t:g}")
+            self.sink.frame(np.array([t, *values.values()], dtype=np.float64), y if self._schedule.keeps(self.index) else None)
+        self.index += 1

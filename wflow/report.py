@@ -1,109 +1,87 @@
-"""What the command prints: how far the runs are, the table of what they reached, where the time went, where they came from."""
+"""What the command prints when runs have ended: the table of what they reached, where the time went, where they came from."""
 
 from __future__ import annotations
 
-import math
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from wflow.progress import short
+
 if TYPE_CHECKING:
-    from wflow.experiment import Run
+    from rich.table import Table
+
     from wflow.loop import Solution
 
-__all__ = ["Display", "display", "print_origin", "print_table"]
+__all__ = ["label", "print_origin", "print_table"]
 
 
-class Display:
-    """Shows nothing: what `display` gives with `quiet`, and the base of what it gives otherwise."""
-
-    def step(self, run: Run, t: float, diagnostics: Mapping[str, float]) -> None:
-        """A run has reached time t."""
-
-    def done(self, solution: Solution) -> None:
-        """A run has ended."""
+def label(provenance: Mapping[str, Any], k: int = 0) -> str:
+    """Experiment, swept values and seed of a run; "run k" if it has none."""
+    if "experiment" not in provenance:
+        return f"run {k}"
+    return " ".join([_setting(provenance), f"seed {provenance['seed']}"])
 
 
-@contextmanager
-def display(n_runs: int, quiet: bool = False) -> Iterator[Display]:
-    """Progress on stderr: one bar over all runs on a terminal, else a line every five seconds and at the end of a run."""
-    if quiet:
-        yield Display()
-    elif not sys.stderr.isatty():
-        yield _Lines()
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        with Progress(
-            BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-        ) as progress:
-            yield _Bar(progress, n_runs)
-
-
-class _Lines(Display):
-    _EVERY = 5.0
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def step(self, run: Run, t: float, diagnostics: Mapping[str, float]) -> None:
-        if time.monotonic() - self._last > self._EVERY:
-            self._last = time.monotonic()
-            print(_standing(run, t, diagnostics), file=sys.stderr, flush=True)
-
-    def done(self, solution: Solution) -> None:
-        print(f"{_name(solution)}: {solution.status.value} after {solution.seconds['total']:.3g} s", file=sys.stderr, flush=True)
-
-
-class _Bar(Display):
-    """The bar grows with log(1 + t), as the steps of an adaptive method do."""
-
-    def __init__(self, progress: Any, n_runs: int) -> None:
-        self._progress, self._done, self._last = progress, 0, 0.0
-        self._task = progress.add_task("starting", total=n_runs)
-
-    def step(self, run: Run, t: float, diagnostics: Mapping[str, float]) -> None:
-        if time.monotonic() - self._last > 0.1:
-            self._last = time.monotonic()
-            share = math.log1p(t) / math.log1p(run.arguments["t_end"])
-            self._progress.update(self._task, completed=self._done + share, description=_standing(run, t, diagnostics))
-
-    def done(self, solution: Solution) -> None:  # noqa: ARG002
-        self._done += 1
-        self._progress.update(self._task, completed=self._done)
-
-
-def _standing(run: Run, t: float, diagnostics: Mapping[str, float]) -> str:
-    name = "gap" if "gap" in diagnostics else "energy"
-    return f"{run.name}: t = {t:.4g} of {run.arguments['t_end']:.4g}, {name} {_short(diagnostics[name])}"
-
-
-# --- afterwards ---------------------------------------------------------------------------------------------------------------
+def _setting(provenance: Mapping[str, Any]) -> str:
+    swept = [f"{key.rpartition('.')[2]}={value}" for key, value in provenance.get("sweep", {}).items()]
+    return " ".join([provenance.get("experiment", "runs"), *swept])
 
 
 def print_table(solutions: Sequence[Solution]) -> None:
-    """A row for each run (why it stopped, gap with its certificate, costs), what to do about those that failed, the time split."""
-    from rich import box
+    """Of a sweep a row for each setting, else one for each run; what to do about runs that failed; the time split."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("run", "stopped"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("gap at the start [certified]", "gap at the end [certified]"):
-        table.add_column(heading, min_width=11)
-    for heading in ("evaluations\n(recording)", "steps", "rejected", "seconds"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for k, solution in enumerate(solutions):
-        table.add_row(_name(solution, k), solution.status.value, *_reached(solution), *_costs(solution))
+    swept = len(solutions) > 1 and any(solution.provenance.get("sweep") for solution in solutions)
+    table = _by_setting(solutions) if swept else _by_run(solutions)
     Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False, emoji=False).print(table)
     for k, solution in enumerate(solutions):
         if not solution.status.ok:
-            print(f"{_name(solution, k)}: {solution.status.value}: {solution.message}")
+            print(f"{label(solution.provenance, k)}: {solution.status.value}: {solution.message}")
     print(_time_split(solutions))
+
+
+def _table(left: Sequence[str], right: Sequence[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in left:
+        table.add_column(heading, no_wrap=not heading.startswith("gap"), min_width=11 if heading.startswith("gap") else None)
+    for heading in right:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _by_run(solutions: Sequence[Solution]) -> Table:
+    """How far it came and why it stopped, gap with its certificate, costs."""
+    gaps = ["gap at the start [certified]", "gap at the end [certified]"]
+    table = _table(["run", "t", "stopped", *gaps], ["evaluations\n(recording)", "steps", "rejected", "seconds"])
+    for k, solution in enumerate(solutions):
+        reached = f"{solution.times[-1]:.4g}" if len(solution.times) else ""
+        table.add_row(label(solution.provenance, k), reached, solution.status.value, *_reached(solution), *_costs(solution))
+    return table
+
+
+def _by_setting(solutions: Sequence[Solution]) -> Table:
+    """How many runs ended as meant, and of those the median over the seeds, with the least and the largest."""
+    table = _table(["setting", "ended", "gap at the end [least, largest]"], ["evaluations", "steps", "seconds"])
+    settings: dict[str, list[Solution]] = {}
+    for solution in solutions:
+        settings.setdefault(_setting(solution.provenance), []).append(solution)
+    for name, runs in settings.items():
+        ended = [run for run in runs if run.status.ok]
+        quantity = "gap" if all("gap" in run.diagnostics for run in ended) else "energy"
+        costs = [[run.counts["rhs"] + run.counts.get("spectral_radius", 0), run.counts["steps"], run.seconds["total"]] for run in ended]
+        row = [name, f"{len(ended)} of {len(runs)}", "", "", "", ""]
+        if ended:
+            values = [float(run.diagnostics[quantity][-1]) for run in ended]
+            word = "" if quantity == "gap" else "energy "
+            row[2] = f"{word}{short(median(values))} [{short(min(values))}, {short(max(values))}]"
+            row[3:] = [f"{median(column):.3g}" if k == 2 else f"{median(column):.0f}" for k, column in enumerate(zip(*costs, strict=True))]
+        table.add_row(*row)
+    return table
 
 
 def _reached(solution: Solution) -> list[str]:
@@ -113,8 +91,8 @@ def _reached(solution: Solution) -> list[str]:
         return ["", ""]
     if "gap" not in numbers:
         return [f"energy {numbers['energy'][k]:.6g}" for k in (0, -1)]
-    bounds = [f" [{_short(numbers['gap_lower'][k])}, {_short(numbers['gap_upper'][k])}]" if "gap_lower" in numbers else "" for k in (0, -1)]
-    return [_short(numbers["gap"][k]) + bound for k, bound in zip((0, -1), bounds, strict=True)]
+    bounds = [f" [{short(numbers['gap_lower'][k])}, {short(numbers['gap_upper'][k])}]" if "gap_lower" in numbers else "" for k in (0, -1)]
+    return [short(numbers["gap"][k]) + bound for k, bound in zip((0, -1), bounds, strict=True)]
 
 
 def _costs(solution: Solution) -> list[str]:
@@ -142,21 +120,15 @@ def _time_split(solutions: Sequence[Solution]) -> str:
 
 def print_origin(solutions: Sequence[Solution]) -> None:
     """What each experiment in a file was run with, and by what."""
-    origins = {solution.provenance.get("experiment", ""): solution.provenance for solution in solutions if solution.provenance}
-    for name, origin in origins.items():
+    known = [solution.provenance for solution in solutions if "versions" in solution.provenance]
+    for name, origin in {origin.get("experiment", ""): origin for origin in known}.items():
         print(f"{name}: {origin.get('title') or 'no title'}" if name else "run from Python")
+        for key in origin.get("sweep", {}):
+            values = dict.fromkeys(str(other["sweep"][key]) for other in known if other.get("experiment") == name)
+            print(f"  {'swept':<8} {key} = {', '.join(values)}")
         chosen = {key: origin[key] for key in ("method", "rtol", "atol", "options", "t_end") if key in origin}
         for section, values in {**origin.get("config", {}), "solver": chosen | origin.get("config", {}).get("solver", {})}.items():
-            print(f"  {section:<8} " + ", ".join(f"{key} = {value}" for key, value in values.items() if value not in ({}, [])))
+            fixed = {key: value for key, value in values.items() if f"{section}.{key}" not in origin.get("sweep", {})}
+            print(f"  {section:<8} " + ", ".join(f"{key} = {value}" for key, value in fixed.items() if value not in ({}, [])))
         versions = ", ".join(f"{package} {version}" for package, version in origin["versions"].items())
         print(f"  {'made by':<8} {versions}, git {origin['git'] or 'unknown'}, on {origin['machine']}, {origin['date']}")
-
-
-def _name(solution: Solution, k: int = 0) -> str:
-    origin = solution.provenance
-    return f"{origin['experiment']} seed {origin['seed']}" if "experiment" in origin else f"run {k}"
-
-
-def _short(value: float) -> str:
-    """Three figures in few characters: 0.112, 2.43e-6."""
-    return (f"{value:.3g}" if value == 0.0 or 0.01 <= abs(value) < 1e4 else f"{value:.2e}").replace("e-0", "e-").replace("e+0", "e")

@@ -10,7 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from wflow import _checks, storage
+import numpy as np
+
+from wflow import _checks, collection
 from wflow._checks import Array
 from wflow.record import Layout, Record
 
@@ -94,6 +96,11 @@ class Solution:
         return self.diagnostics[name]
 
     @property
+    def finals_time(self) -> float:
+        """Mean-field time of `finals`: that of the last state, but of the checkpoint where a run goes on or was killed."""
+        return float(self.stored.last[0]) if self.stored.last else self.final_time
+
+    @property
     def state_times(self) -> Array:
         """Times of the states that were kept (K,)."""
         return self.stored.state_times
@@ -103,16 +110,22 @@ class Solution:
         kept = len(self.state_times)
         if not -kept <= _checks.integer("k", k) < kept:
             raise IndexError(f"k must be one of the {kept} states kept; got {k}")
-        return self.unpack(self.stored.state(k % kept))
+        return self.unpack(next(iter(self.stored.states([k % kept]))))
 
     def states(self) -> Iterator[Any]:
         """All states that were kept, one at a time."""
-        return (self.state(k) for k in range(len(self.state_times)))
+        return map(self.unpack, self.stored.states(range(len(self.state_times))))
 
     @property
     def final(self) -> Any:
-        """The last state kept, at ``state_times[-1]``: the last good one, unless the run was killed or still goes on."""
-        return self.state(-1)
+        """The last good state, at `final_time`; of a run that was killed or still goes on, the last one kept or its checkpoint's."""
+        return self.unpack(self.stored.last[1]) if self.stored.last and self.final_time == self.stored.last[0] else self.state(-1)
+
+    @property
+    def final_time(self) -> float:
+        """Mean-field time of `final`; NaN if no state was kept."""
+        last = self.stored.last[0] if self.stored.last else -np.inf
+        return float(max(last, self.state_times[-1])) if len(self.state_times) else last if np.isfinite(last) else np.nan
 
     @property
     def counts(self) -> dict[str, int]:
@@ -144,7 +157,7 @@ class Solution:
 
     @property
     def finals(self) -> dict[str, Array]:
-        """The flow's arrays worked out at the last state; NaN in the file of a run that has not ended."""
+        """The flow's arrays worked out at the last state; of a run that has not ended at its checkpoint, NaN if it has none."""
         return dict(self.stored.finals)
 
     @property
@@ -171,11 +184,24 @@ class Solution:
             total = seconds.pop("total")
             seconds["rest"] = max(0.0, total - sum(seconds.values()))
             lines.append(f"  wall time         {total:.3g} s: " + ", ".join(f"{name} {value:.3g}" for name, value in seconds.items()))
+        for resumed in self.provenance.get("resumed", []):
+            doubt = f"; bits may differ: {resumed['doubt']}" if resumed["doubt"] else ", bit for bit"
+            lines.append(f"  resumed           at t = {resumed['t']:.6g} after it was {resumed['after']}{doubt}")
         return "\n".join(lines + ([f"  file              {self.path}"] if self.path else []))
 
-    def plot(self, **options: Any) -> Any:
-        """The figure of ``wflow.plotting.plot_solution``."""
-        return import_module("wflow.plotting").plot_solution(self, **options)
+    def to_xarray(self) -> Any:
+        """All of it as an ``xarray.Dataset`` (extra ``xarray``); see ``wflow._xarray.dataset``.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        return import_module("wflow._xarray").dataset(self)
+
+    def plot(self, what: str = "overview") -> Any:
+        """The figure of ``wflow.plotting.plot``: overview, gap, dissipation, drift, policy or particles."""
+        return import_module("wflow.plotting").plot(self, what)
 
     def __repr__(self) -> str:
         reached = f", t = {self.times[-1]:.6g}" if len(self.times) else ""
@@ -185,6 +211,8 @@ class Solution:
 def open(path: str | os.PathLike[str], run: int = 0) -> Solution:  # noqa: A001
     """One run of a file, whether it is being written, was finished, or its writer was killed (`Status` says which).
 
+    While several runs of a file go on, they are in the folder beside it (`wflow.collection`); its name stands for them all the same.
+
     States come back as measures where the flow said of which kind they are, else as flat arrays (n,).
 
     Raises
@@ -192,20 +220,31 @@ def open(path: str | os.PathLike[str], run: int = 0) -> Solution:  # noqa: A001
     FileNotFoundError, PermissionError, ValueError
         If the file is missing, unreadable, not wflow's, damaged or of a newer format, or has no such run.
     """
-    stored = storage.read(path, run)
-    return Solution(stored, unpacker(stored.layout, lambda y: y))
+    stored = collection.read(path, run)
+    return Solution(stored, unpacker(stored.layout, _flat))
 
 
 def open_all(path: str | os.PathLike[str]) -> list[Solution]:
     """All runs of a file, in order; errors as `open`."""
-    return [open(path, run) for run in range(storage.count(path))]
+    return [open(path, run) for run in range(collection.count(path))]
 
 
 def unpacker(layout: Layout, otherwise: Callable[[Array], Any]) -> Callable[[Array], Any]:
     """What makes a state of a packed one: from what the run itself stored, as a flow may move other measures later; else `otherwise`."""
-    if layout.kind == "particles":
+    return _Particles(layout.static["weights"]) if layout.kind == "particles" else otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class _Particles:
+    """Makes a measure of its points; travels to other processes, unlike a closure."""
+
+    weights: Array
+
+    def __call__(self, y: Array) -> Any:
         from wflow.measures import ParticleMeasure
 
-        weights = layout.static["weights"]
-        return lambda y: ParticleMeasure(y.reshape(len(weights), -1), weights)
-    return otherwise
+        return ParticleMeasure(y.reshape(len(self.weights), -1), self.weights)
+
+
+def _flat(y: Array) -> Array:
+    return y

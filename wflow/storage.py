@@ -1,31 +1,31 @@
-"""Writing runs to HDF5, frame by frame, so that no frame is lost; and the door to the room's other parts.
+"""Writing a run to HDF5, frame by frame, so that no frame is lost; and the door to the room's other parts.
 
-`wflow._file_format` says what is in a file, `wflow._file_reader` reads it, `wflow.provenance` tells who wrote it.
+`wflow._file_format` says what is in a file, `wflow._file_reader` reads it, `wflow.provenance` tells who wrote it,
+`wflow.checkpoint` keeps what a resume needs, `wflow.collection` keeps several runs under one name.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow import _file_format
+from wflow import _disk, _file_format
 from wflow._checks import Array
 from wflow._file_format import FORMAT_VERSION
 from wflow._file_reader import count, read
+from wflow._file_rows import Rows, reserve
 from wflow.provenance import plain, provenance, this_process
 from wflow.record import Layout, Record, Sink
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["FORMAT_VERSION", "File", "RunWriter", "check_target", "count", "create", "plain", "provenance", "read"]
+__all__ = ["FORMAT_VERSION", "RunWriter", "check_target", "count", "create", "plain", "provenance", "read", "reopen"]
 
 _SLACK = 65536  # HDF5's own growth per frame stays far below this
 _FRAMES, _STATES, _EVENTS = range(3)
@@ -42,16 +42,10 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
         If its folder is missing, is none, or cannot be written to.
     """
     target = Path(path).absolute()
-    folder = target.parent
-    if not folder.exists():
-        raise FileNotFoundError(f"path: the folder {folder} does not exist")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"path: {folder} is not a folder")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"path: the folder {folder} cannot be written to")
+    _disk.check_folder(target.parent)
     if target.exists():
         if not force:
-            raise FileExistsError(f"path: {target} exists; choose another name, or set force to replace it")
+            raise FileExistsError(f"path: {target} exists; choose another name, set resume to go on with it, or force to replace it")
         try:
             count(target)
         except (OSError, ValueError):
@@ -59,53 +53,15 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
     return target
 
 
-class File:
-    """A file open for appending to its runs; one writer, any number of readers. Made by `create`, closed by ``with``."""
-
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        self.path, self._file, self._reserved = path, file, 0
-        self.runs: tuple[RunWriter, ...] = ()
-
-    def reserve(self, size: int) -> None:
-        """Make sure that the disk has room for `size` bytes more, before HDF5 writes them.
-
-        HDF5 does not survive a write that fails (the process crashes when it closes the file), so that room is taken first.
-        Where the system or the file system cannot reserve, nothing is done.
-
-        Raises
-        ------
-        OSError
-            If there is no room.
-        """
-        needed = self._file.id.get_filesize() + size + _SLACK
-        if needed <= self._reserved or not hasattr(os, "posix_fallocate"):
-            return
-        try:
-            os.posix_fallocate(self._file.id.get_vfd_handle(), self._reserved, needed + _SLACK - self._reserved)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-        self._reserved = needed + _SLACK
-
-    def close(self) -> None:
-        """Close the file; its runs can no longer be written."""
-        self._file.close()
-
-    def __enter__(self) -> File:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-
-def create(path: str | os.PathLike[str], layouts: Sequence[Layout], *, force: bool = False) -> File:
-    """Lay out a file for one run or several; it appears under `path`, at once readable, only when that has succeeded.
+def create(path: str | os.PathLike[str], layout: Layout, summary: Mapping[str, Any], *, force: bool = False) -> RunWriter:
+    """Lay out a file for a run; it appears under `path`, at once readable, only when that has succeeded.
 
     Parameters
     ----------
     path : str or path
-    layouts : sequence of Layout
-        One per run, in the order of ``File.runs``.
+    layout : Layout
+    summary : mapping
+        What runs here (`wflow.record.Record`); the process that writes is added.
     force : bool
         Replace a file of wflow that exists.
 
@@ -116,120 +72,181 @@ def create(path: str | os.PathLike[str], layouts: Sequence[Layout], *, force: bo
     OSError
         If there is no room on the disk.
     """
+    return _lay_out(check_target(path, force), layout, summary, None, (0, 0))
+
+
+def reopen(stored: Record, rows: tuple[int, int], t: float, summary: Mapping[str, Any]) -> RunWriter:
+    """A copy of a run's file, to be appended to, that takes the file's place when it is whole: the old one is never written.
+
+    Kept are the first `rows` frames and states, which the run had at time `t`, and all that is later than `t`; not kept is what the
+    end of the run added at `t` beside its schedule. Cost: one pass over the file; memory O(F D + n).
+
+    Parameters
+    ----------
+    stored : Record
+        Read from a file of one run.
+    rows : pair of int
+        Frames and states.
+    t : float
+        Mean-field time.
+    summary : mapping
+        As `create`.
+
+    Raises
+    ------
+    OSError
+        If there is no room for the copy; the file is as before.
+    """
+    assert stored.path is not None
+    return _lay_out(stored.path, stored.layout, summary, (stored, t), rows)
+
+
+def _lay_out(
+    target: Path, layout: Layout, summary: Mapping[str, Any], old: tuple[Record, float] | None, rows: tuple[int, int]
+) -> RunWriter:
     import h5py
 
-    target = check_target(path, force)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with _disk(target, "create the file; nothing was written"):
-            file = File(target, h5py.File(temporary, "w", libver="latest"))
-            try:
-                file.reserve(_file_format.size(layouts))
-                groups = _file_format.lay_out(file._file, layouts)
-                file._file.swmr_mode = True
-                file.runs = tuple(RunWriter(file, k, group, layout) for k, (group, layout) in enumerate(zip(groups, layouts, strict=True)))
-                os.replace(temporary, target)
-            except BaseException:
-                file.close()
-                raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    return file
-
-
-class _Rows:
-    """One-row writes to a dataset, each flushed; HDF5's low-level calls, as a frame costs a third of h5py's high level."""
-
-    def __init__(self, dataset: h5py.Dataset) -> None:
-        from h5py import h5s, h5t
-
-        self._dataset, self._id = dataset, dataset.id
-        self._row = (1, *dataset.shape[1:])
-        self._space, self._type = h5s.create_simple(self._row), h5t.py_create(dataset.dtype)
-
-    def put(self, index: int, row: Any) -> None:
-        if index >= self._id.shape[0]:
-            self._id.set_extent((index + 1, *self._row[1:]))
-        target = self._id.get_space()
-        target.select_hyperslab((index, *(0 for _ in self._row[1:])), self._row)
-        self._id.write(self._space, target, row, self._type)
-        self._dataset.flush()
+    with _disk.said(target, "create the file; nothing was written"), _disk.temporary(target) as temporary:
+        file = h5py.File(temporary, "w", libver="latest", rdcc_nbytes=0)
+        try:
+            reserve(file, 0, _file_format.size(layout) + (target.stat().st_size if old else 0) + _SLACK)
+            group = _file_format.lay_out(_file_format.sign(file), layout, old[0].run if old else None)
+            file.flush()  # nothing that HDF5 still holds may come over what is written beside it
+            writer = RunWriter(target, file, group, layout)
+            if old:
+                writer._refill(*old, rows)
+            writer._summarise({**summary, "writer": this_process()})
+            file.swmr_mode = True  # all is on its way to the disk from here on
+            os.replace(temporary, target)
+        except BaseException:
+            file.close()
+            raise
+    return writer
 
 
 class RunWriter(Sink):
-    """One run of a `File`; the sink that ``wflow.solve`` writes to. A row interrupted half-way is written again at the same place."""
+    """A file that a run is appended to: one writer, any number of readers. Made by `create` and `reopen`, closed by ``with``.
 
-    def __init__(self, file: File, number: int, group: h5py.Group, layout: Layout) -> None:
-        from h5py import h5s, h5t
+    A row interrupted half-way is written again at the same place.
 
-        self.layout, self.path, self.number = layout, file.path, number
-        self._file, self._group, self._counters = file, group, group["counters"]
-        self._series = {name: _Rows(group[name]) for name in ("frames", "states", "state_times", "events", "summary")}
-        self._all, self._int64 = h5s.ALL, h5t.NATIVE_INT64
-        # rows of each series so far and time of the last: replaced as one object, so that no interrupt finds half of it
-        self._ends: list[tuple[int, float]] = [(0, -np.inf)] * 3
-        self._sequence = 0
+    Attributes
+    ----------
+    run : str
+        Id of the run, the same for all its life.
+    """
+
+    def __init__(self, path: Path, file: h5py.File, group: h5py.Group, layout: Layout) -> None:
+        self.layout, self.path, self.run = layout, path, str(group.attrs["id"])
+        self._file, self._group, self._counters = file, group, (file.id.get_vfd_handle(), group["counters"].id.get_offset())
+        self._numbers = np.zeros(3, dtype=np.int64)  # what is written there
+        self._series = {name: Rows(group[name], self._reserve) for name in ("frames", "states", "state_times", "events")}
+        # rows of each series so far and what the last says of time: replaced as one object, so that no interrupt finds half of it
+        self._ends: list[tuple[int, tuple[float, int]]] = [(0, (-np.inf, 0))] * 3
+        self._sequence = self._reserved = 0
 
     @property
     def frame_time(self) -> float:  # noqa: D102
-        return self._ends[_FRAMES][1]
+        return self._ends[_FRAMES][1][0]
 
     @property
     def state_time(self) -> float:  # noqa: D102
-        return self._ends[_STATES][1]
+        return self._ends[_STATES][1][0]
 
-    def begin(self, summary: Mapping[str, Any]) -> None:
-        """Say what runs here and in which process."""
-        if self._sequence:
-            raise ValueError(f"path: run {self.number} of {self.path} has been written; every run takes a writer of its own")
-        self._summarise({**summary, "writer": this_process()})
+    @property
+    def last_event(self) -> tuple[float, int]:  # noqa: D102
+        return self._ends[_EVENTS][1]
+
+    @property
+    def rows(self) -> tuple[int, int]:  # noqa: D102
+        return self._ends[_FRAMES][0], self._ends[_STATES][0]
 
     def frame(self, row: Array, y: Array | None = None) -> None:
-        """Append the time and the diagnostics (D + 1,), some 40 µs, and the state (n,) if it is given; counted together."""
-        self._append(float(row[0]), {_FRAMES: {"frames": row}} | ({} if y is None else self._state_rows(float(row[0]), y)))
+        """Append the time and the diagnostics (D + 1,), some 5 µs, and the state (n,) if it is given; counted together."""
+        mark = (float(row[0]), 0)
+        frame = (_FRAMES, mark, ((self._series["frames"], row),))
+        if y is None:
+            self._append(frame)
+        else:
+            self._append(frame, (_STATES, mark, self._state_rows(mark[0], y)))
 
     def state(self, t: float, y: Array) -> None:  # noqa: D102
-        self._append(t, self._state_rows(t, y))
+        self._append((_STATES, (t, 0), self._state_rows(t, y)))
 
     def event(self, index: int, t: float) -> None:  # noqa: D102
-        self._append(t, {_EVENTS: {"events": np.array([index, t])}})
+        self._append((_EVENTS, (t, index), ((self._series["events"], np.array([index, t], dtype=np.float64)),)))
 
-    @staticmethod
-    def _state_rows(t: float, y: Array) -> dict[int, dict[str, Array]]:
-        return {_STATES: {"states": np.ascontiguousarray(y), "state_times": np.array([t])}}
+    def _state_rows(self, t: float, y: Array) -> tuple[tuple[Rows, Array], ...]:
+        return (self._series["states"], np.ascontiguousarray(y)), (self._series["state_times"], np.array([t]))
 
     def close(self, summary: Mapping[str, Any], finals: Mapping[str, Array]) -> Record:
         """Write how the run ended, and read its record back."""
-        with _disk(self.path, f"end run {self.number}; its frames are kept"):
+        with _disk.said(self.path, "end the run; its frames are kept"):
             for name, value in finals.items():
                 self._group["finals"][name][...] = value
                 self._group["finals"][name].flush()
             self._summarise(summary)
-        return read(self.path, self.number)
+            rows = dict(zip(("frames", "states", "events"), (n for n, _ in self._ends), strict=True))
+            for name, series in self._series.items():
+                series.trim(rows["states" if name == "state_times" else name])
+        return read(self.path)
 
-    def _append(self, t: float, series: dict[int, dict[str, Array]]) -> None:
-        """Write rows, then count them; a row that was not counted is written again at the same place."""
-        with _disk(self.path, f"append frame {self._ends[_FRAMES][0]} of run {self.number}; all before it are kept"):
-            self._file.reserve(sum(row.nbytes for rows in series.values() for row in rows.values()))
-            for kind, rows in series.items():
-                for name, row in rows.items():
-                    self._series[name].put(self._ends[kind][0], row[None])
-            ends = [(n + 1, t) if kind in series else (n, last) for kind, (n, last) in enumerate(self._ends)]
-            self._counters.id.write(self._all, self._all, np.array([n for n, _ in ends], dtype=np.int64), self._int64)
-            self._counters.flush()
+    def _append(self, *series: tuple[int, tuple[float, int], tuple[tuple[Rows, Array], ...]]) -> None:
+        """Write rows of one series or more, then count them; a row that was not counted is written again at the same place."""
+        ends = self._ends.copy()
+        try:
+            for kind, mark, rows in series:
+                n = ends[kind][0]
+                for target, row in rows:
+                    target.put(n, row)
+                ends[kind] = (n + 1, mark)
+            self._count(ends)
+        except (OSError, RuntimeError) as error:
+            raise _disk.one_line(self.path, f"append frame {self._ends[_FRAMES][0]}; all before it are kept", error) from error
         self._ends = ends
+
+    def _reserve(self, size: int) -> None:
+        needed = self._file.id.get_filesize() + size + _SLACK
+        if needed > self._reserved:
+            reserve(self._file, self._reserved, needed + _SLACK - self._reserved)
+            self._reserved = needed + _SLACK
+
+    def _count(self, ends: Sequence[tuple[int, tuple[float, int]]]) -> None:
+        for kind, (n, _) in enumerate(ends):
+            self._numbers[kind] = n
+        os.pwrite(self._counters[0], self._numbers, self._counters[1])  # type: ignore[arg-type]
+
+    def _refill(self, stored: Record, t: float, rows: tuple[int, int]) -> None:
+        """Write what `reopen` keeps of a run."""
+        frames = _kept(rows[0], stored.frames[:, 0], t)
+        states = _kept(rows[1], stored.state_times, t)
+        kept = {"frames": stored.frames[frames], "state_times": stored.state_times[states, None], "events": stored.events}
+        for name, values in kept.items():
+            self._group[name].resize(len(values), axis=0)
+            self._group[name][...] = values
+        self._group["states"].resize(len(states), axis=0)
+        for k, y in enumerate(stored.states(states)):
+            self._group["states"][k] = y
+        last_event = (float(stored.events[-1, 1]), int(stored.events[-1, 0])) if len(stored.events) else (-np.inf, 0)
+        self._ends = [
+            (len(frames), (float(stored.frames[frames[-1], 0]), 0) if len(frames) else (-np.inf, 0)),
+            (len(states), (float(stored.state_times[states[-1]]), 0) if len(states) else (-np.inf, 0)),
+            (len(stored.events), last_event),
+        ]
+        self._count(self._ends)
 
     def _summarise(self, summary: Mapping[str, Any]) -> None:
         slot = _file_format.pack_summary(self._sequence + 1, summary)
         self._sequence += 1
-        self._series["summary"].put(self._sequence % 2, slot)
+        self._group["summary"][self._sequence % 2] = slot[0]
+        self._group["summary"].flush()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
 
 
-@contextmanager
-def _disk(path: Path, task: str) -> Iterator[None]:
-    """Turn what HDF5 and the system say about a failed write into one line."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error).splitlines()[0]
-        raise type(error if isinstance(error, OSError) else OSError())(f"{path}: {reason}: cannot {task}") from error
+def _kept(rows: int, times: Array, t: float) -> list[int]:
+    """Indices of the first `rows`, and of those later than `t`."""
+    return [k for k, time in enumerate(times) if k < rows or time > t]

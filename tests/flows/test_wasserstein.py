@@ -75,7 +75,8 @@ def test_rhs_is_the_velocity(problem, activation):
     assert dy.shape == y.shape
     np.testing.assert_array_equal(y, kept)
     np.testing.assert_array_equal(dy.reshape(measure.points.shape), energy.velocity(measure))
-    assert flow.diagnostics(0.0, y) == energy.evaluate(measure).diagnostics()
+    drift = {"invariant_drift": 0.0} if activation == "relu" else {}
+    assert flow.diagnostics(0.0, y) == energy.evaluate(measure).diagnostics() | drift
     np.testing.assert_array_equal(flow.finals(0.0, y)["log_policy"], energy.log_policy(measure))
     assert flow.seconds is energy.seconds
     static = flow.static()
@@ -294,3 +295,21 @@ def test_a_solution_outlives_the_next_run_of_its_flow():
     solve(flow, law.sample(4, 1), 1.0)
     np.testing.assert_array_equal(first.final.points, points)
     np.testing.assert_array_equal(first.final.weights, weights)
+
+
+def test_the_drift_of_the_invariant_of_relu():
+    """sqrt(sum_n p_n (I_n(t) - I_n(0))²) with I = ω0² - |ω̄|², by plain NumPy; the field keeps it, so that it falls with the tolerance."""
+    energy = PolicyValue(agazzi_lu_grid(seed=1, n_states=12, n_actions=15))
+    measure = random_measure(3, 20, energy.n_parameters)
+    flow = WassersteinFlow(energy)
+    y = flow.pack(measure)
+    moved = np.random.default_rng(0).normal(size=measure.points.shape)
+    before, after = (w[:, 0] ** 2 - (w[:, 1:] ** 2).sum(axis=1) for w in (measure.points, moved))
+    expected = np.sqrt(measure.weights @ (after - before) ** 2)
+    assert flow.diagnostics(1.0, moved.ravel())["invariant_drift"] == pytest.approx(expected, rel=1e-13)
+    assert flow.diagnostics(0.0, y)["invariant_drift"] == 0.0
+    runs = [solve(WassersteinFlow(energy), measure, 1.0, "euler", options={"dt": dt}) for dt in (0.02, 0.01, 0.005)]
+    drifts = [run.diagnostics["invariant_drift"][-1] for run in runs]
+    assert drifts[0] > 1.5 * drifts[1] > 2.25 * drifts[2] > 0.0
+    with pytest.raises(KeyError):
+        solve(WassersteinFlow(PolicyValue(energy.mdp, "softplus")), measure, 0.1).diagnostics["invariant_drift"]

@@ -33,6 +33,46 @@ def test_formats(tmp_path, suffix, start):
     assert (tmp_path / f"a{suffix}").read_bytes().startswith(start)
 
 
+def test_fonts_travel_with_the_file(tmp_path):
+    for suffix in (".pdf", ".svg"):
+        style.save(figure(), tmp_path / f"a{suffix}")
+    assert b"/FontFile2" in (tmp_path / "a.pdf").read_bytes()
+    assert "<text" not in (tmp_path / "a.svg").read_text()  # letters are outlines
+
+
+@pytest.mark.parametrize(
+    ("value", "figures", "text"),
+    [
+        (0.0, 3, "0"), (0.5, 3, "0.5"), (250.0, 3, "250"), (1000.0, 3, "1000"), (1234.0, 3, "1234"), (0.123456, 3, "0.123"),
+        (1e4, 3, "10^{4}"), (-1e4, 3, "-10^{4}"), (9999.9, 3, "10^{4}"), (1e-4, 3, "10^{-4}"), (2.5e6, 3, r"2.5 \times 10^{6}"),
+        (12345, 6, r"1.2345 \times 10^{4}"),
+    ],
+)  # fmt: skip
+def test_numbers(value, figures, text):
+    assert style.number(value, figures) == text
+
+
+def test_a_users_dollars_start_no_formula(tmp_path):
+    with style.styled():
+        made = style.figure(3.0, 2.0)
+        made.subplots().set_title(style.verbatim("costs 3$ or 4$ and a_b^c"))
+    style.save(made, tmp_path / "a.png")
+
+
+def test_legends_have_rows_of_about_one_length():
+    assert style.columns(["seed 1"] * 4, 3.8) == 4
+    assert style.columns(["seed 1"] * 5, 3.8) == 3
+    assert style.columns(["a very long label indeed, longer than the figure is wide" * 3], 3.8) == 1
+
+
+def test_shades_darken_on_white_paper():
+    for n in (1, 2, 9):
+        shades = np.array([style.shades(n)(k)[:3] for k in range(n)])
+        light = shades @ [0.2126, 0.7152, 0.0722]
+        assert (np.diff(light) > 0.0).all()
+        assert light.max() < 0.85
+
+
 @pytest.mark.parametrize("name", ["a.bmp", "a", "a.pngg"])
 def test_unknown_formats_write_nothing(tmp_path, name):
     with pytest.raises(ValueError, match=r"must be one of \.png, \.pdf, \.svg"):

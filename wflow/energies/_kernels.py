@@ -8,7 +8,7 @@ from wflow._checks import Array
 from wflow._jit import REASSOC, njit
 from wflow.neurons._math import exp
 
-__all__ = ["covariance_signal", "mean_square", "softmax"]
+__all__ = ["covariance_signal", "homogeneous_invariant", "mean_square", "softmax"]
 
 
 @njit(fastmath=REASSOC)
@@ -58,3 +58,13 @@ def mean_square(weights: Array, vectors: Array) -> float:
             square += vectors[n, i] * vectors[n, i]
         total += weights[n] * square
     return total
+
+
+@njit()
+def homogeneous_invariant(points: Array, out: Array) -> None:
+    """out_n (N,) = ω0² − |ω̄|² of points (N, m)."""
+    for n in range(points.shape[0]):
+        value = points[n, 0] * points[n, 0]
+        for i in range(1, points.shape[1]):
+            value -= points[n, i] * points[n, i]
+        out[n] = value

@@ -10,7 +10,7 @@ import numpy as np
 
 from wflow import _checks, mdp
 from wflow._checks import Array
-from wflow.energies._kernels import covariance_signal, softmax
+from wflow.energies._kernels import covariance_signal, homogeneous_invariant, softmax
 from wflow.energies.base import Evaluation
 from wflow.mdp import MDP
 from wflow.mdp.evaluation import _evaluate
@@ -135,6 +135,17 @@ class PolicyValue:
         points = _checks.array("points", points, (None, self.n_parameters))
         variation: Array = points[:, 0] * self.network.adjoint(points, self._signal(self._policy(measure))[0])[:, 0]
         return variation
+
+    def invariant(self, measure: ParticleMeasure) -> Array | None:
+        """ω0² − |ω̄|² of every particle (N,), which the flow keeps if σ is positively homogeneous (math.md §3); None for other neurons.
+
+        On finitely many nodes ReLU keeps it only up to the jumps of its field.
+        """
+        if not self.network.activation.homogeneous:
+            return None
+        values = np.empty(len(measure.points))
+        homogeneous_invariant(measure.points, values)
+        return values
 
     def log_policy(self, measure: ParticleMeasure) -> Array:
         """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""

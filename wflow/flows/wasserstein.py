@@ -34,6 +34,15 @@ def particle_norm(error: Array, y_old: Array, y_new: Array, weights: Array, rtol
     return float(np.sqrt(total))
 
 
+@njit(fastmath=REASSOC)
+def weighted_distance(values: Array, others: Array, weights: Array) -> float:
+    """``sqrt(sum_n p_n (a_n − b_n)²)``; arrays (N,)."""
+    total = 0.0
+    for n in range(weights.size):
+        total += weights[n] * (values[n] - others[n]) * (values[n] - others[n])
+    return float(np.sqrt(total))
+
+
 class WassersteinFlow:
     """∂_t ν + div(ν · velocity) = 0 by characteristics: points move, weights stay. Implements `wflow.flows.Flow`.
 
@@ -60,6 +69,7 @@ class WassersteinFlow:
         self.seconds: dict[str, float] = getattr(energy, "seconds", {})
         self._evaluate: Callable[[ParticleMeasure], Evaluation] = getattr(energy, "evaluate", self._separately)
         self._weights = np.empty(0)
+        self._invariant: Array | None = None  # of the initial measure
         self._last: tuple[float, Array, Evaluation] | None = None
 
     def _separately(self, measure: ParticleMeasure) -> Evaluation:
@@ -74,6 +84,7 @@ class WassersteinFlow:
             raise ValueError(f"initial must have points with {wanted} columns for this energy; got {initial.dimension}")
         self._weights = initial.weights
         self._last = None
+        self._invariant = getattr(self.energy, "invariant", lambda _: None)(initial)
         return initial.points.ravel().copy()
 
     def unpack(self, y: Array) -> ParticleMeasure:
@@ -88,8 +99,15 @@ class WassersteinFlow:
         return evaluation.velocity.ravel()
 
     def diagnostics(self, t: float, y: Array) -> dict[str, float]:
-        """Diagnostics of the energy's evaluation at y; free if `rhs` saw this very array last."""
-        return self.evaluation(t, y).diagnostics()
+        """Diagnostics of the energy's evaluation at y; free if `rhs` saw this very array last.
+
+        Where the energy has an ``invariant(measure) -> (N,)`` that the exact flow keeps, ``"invariant_drift"`` is added: the
+        distance from that of the initial measure, ``sqrt(sum_n p_n (I_n(t) − I_n(0))²)``.
+        """
+        values = self.evaluation(t, y).diagnostics()
+        if self._invariant is None:
+            return values
+        return {**values, "invariant_drift": weighted_distance(self.energy.invariant(self.unpack(y)), self._invariant, self._weights)}  # type: ignore[attr-defined]
 
     def evaluation(self, t: float, y: Array) -> Evaluation:
         """The energy's evaluation at y.
@@ -99,7 +117,10 @@ class WassersteinFlow:
         """
         if self._last is not None and self._last[1] is y and abs(self._last[0] - t) <= 1e-12 * abs(t):
             return self._last[2]
-        return self._evaluate(self.unpack(y))
+        evaluation = self._evaluate(self.unpack(y))
+        if self._last is None:  # the first state, which is asked for several times before the first step
+            self._last = (t, y, evaluation)
+        return evaluation
 
     def error_norm(self, error: Array, y_old: Array, y_new: Array, rtol: float, atol: Array) -> float:
         """``sqrt(sum_n p_n |e_n|² / sc_n²)``, ``sc_n = atol + rtol max(|ω_n(t)|, |ω_n(t + h)|)``: a particle counts by its mass.

@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from wflow._checks import Array
 from wflow._jit import FASTMATH, REASSOC, njit
+from wflow.neurons._math import exp
 
 __all__ = [
-    "advantage", "average_reward", "csr_policy_matrix", "dense_expect", "dense_policy_matrix", "divergence", "one_minus",
-    "structured_expect", "structured_policy_matrix",
+    "advantage", "average_reward", "csr_policy_matrix", "dense_expect", "dense_policy_matrix", "divergence", "gibbs_divergence",
+    "one_minus", "structured_expect", "structured_policy_matrix",
 ]  # fmt: skip
 
 
@@ -145,6 +146,31 @@ def divergence(log_p: Array, log_q: Array, p: Array, q: Array, weights: Array) -
             total += weights[j] * (near if abs(x) < 0.5 else far)
         kl[i] = total
     return kl
+
+
+@njit(fastmath=REASSOC)
+def gibbs_divergence(
+    action_value: Array, temperature: float, log_p: Array, p: Array, weights: Array
+) -> Array:  # (n_s, n_a), (n_s, n_a) x 2, (n_a,) -> (n_s,)
+    """KL(p_i | g_i), g ∝ exp(Q/τ) a density."""
+    n_s, n_a = log_p.shape
+    log_g = np.empty((n_s, n_a))
+    g = np.empty((n_s, n_a))
+    for i in range(n_s):
+        top = action_value[i, 0]
+        for j in range(1, n_a):
+            top = max(top, action_value[i, j])
+        total = 0.0
+        for j in range(n_a):
+            log_g[i, j] = (action_value[i, j] - top) / temperature
+            g[i, j] = exp(log_g[i, j])
+            total += weights[j] * g[i, j]
+        shift = np.log(total)
+        scale = 1.0 / total
+        for j in range(n_a):
+            log_g[i, j] -= shift
+            g[i, j] *= scale
+    return divergence(log_p, log_g, p, g, weights)
 
 
 @njit(fastmath=FASTMATH)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from wflow import _checks
 from wflow._checks import Array
 from wflow.mdp import _kernels
-from wflow.mdp.evaluation import PolicyEvaluation, gibbs_policy
+from wflow.mdp.evaluation import PolicyEvaluation
 from wflow.mdp.model import MDP
 from wflow.mdp.optimum import Optimum
 
@@ -33,9 +33,8 @@ def gap_certificate(mdp: MDP, evaluation: PolicyEvaluation) -> GapCertificate:
     with the greedy Bellman residual ``T V − V = max_j Q_ij − V_i`` itself. O(n_s n_a).
     """
     if mdp.temperature > 0.0:
-        _, log_gibbs = gibbs_policy(evaluation.action_value, mdp.actions.weights, mdp.temperature)
-        residual = mdp.temperature * _kernels.divergence(
-            evaluation.log_policy, log_gibbs, evaluation.policy, np.exp(log_gibbs), mdp.actions.weights
+        residual = mdp.temperature * _kernels.gibbs_divergence(
+            evaluation.action_value, mdp.temperature, evaluation.log_policy, evaluation.policy, mdp.actions.weights
         )
     else:
         residual = _regret(evaluation, evaluation.action_value, mdp.actions.weights)

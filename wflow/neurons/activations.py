@@ -45,6 +45,11 @@ class Activation:
         """True for the bump, whose parameters are [ω0, c_s, c_a]; ridge neurons have [ω0, k_s, k_a, b]."""
         return not math.isnan(self.width)
 
+    @property
+    def homogeneous(self) -> bool:
+        """True where σ(λ x) = λ σ(x) for λ > 0 is known: ReLU."""
+        return self.pair == (CODES["relu"], 0) and not self.radial
+
     def n_parameters(self, d_s: int, d_a: int) -> int:
         """Number of parameters m of a neuron on states of d_s and actions of d_a coordinates."""
         return 1 + d_s + d_a + (0 if self.radial else 1)

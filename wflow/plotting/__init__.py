@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from wflow.plotting.gaps import figure1
+from wflow.plotting.curves import figure1
+from wflow.plotting.kinds import WHATS, plot
 from wflow.plotting.solution import plot_solution
 from wflow.plotting.style import FORMATS, save
+from wflow.plotting.sweep import plot_sweep
 
-__all__ = ["FORMATS", "figure1", "plot_solution", "save"]
+__all__ = ["FORMATS", "WHATS", "figure1", "plot", "plot_solution", "plot_sweep", "save"]

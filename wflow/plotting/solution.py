@@ -1,28 +1,31 @@
-"""The default figure of one run: gap with its certificate, dissipation, and the policy it ended with."""
+"""The figure of one run: gap with its certificate, dissipation, drift of the invariant, policy, particles."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from wflow.plotting.gaps import gap_label, log_time
-from wflow.plotting.policies import MAPS, density_curves, heat_maps, policies
+from wflow.plotting.curves import label_axes, one_curve
+from wflow.plotting.particles import cloud_panels, clouds, draw_clouds
+from wflow.plotting.policies import draw_policies, policies, policy_panels
+from wflow.plotting.standing import stands
 from wflow.plotting.style import COLOURS, figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from wflow.loop import Solution
+    from wflow.solution import Solution
 
 __all__ = ["plot_solution"]
 
 
 def plot_solution(solution: Solution) -> Figure:
-    """Gap (or energy) and dissipation against mean-field time, and the final policy against the optimum where the run has one.
+    """Gap (or energy), dissipation and invariant drift against mean-field time; final policy against the optimum; particles.
 
-    One state: density curves; several: heat maps. A flow without gap, dissipation or policy has that panel left out.
+    One state: density curves; several: heat maps. What a flow does not have, or a run not yet, is left out.
 
     Raises
     ------
@@ -31,47 +34,33 @@ def plot_solution(solution: Solution) -> Figure:
     """
     if not len(solution.times):
         raise ValueError("solution must have at least one frame; this run has not begun")
-    compared = policies(solution)
-    curves = ["gap", "dissipation"] if "dissipation" in solution.diagnostics else ["gap"]
+    compared, seen = policies(solution), clouds(solution)
+    first = "gap" if "gap" in solution.diagnostics else "energy"
+    lines = [name for name in (first, "dissipation", "invariant_drift") if name in solution.diagnostics]
+    below = [] if isinstance(seen, str) else cloud_panels(seen)
+    policy = [] if isinstance(compared, str) else policy_panels(compared)
+    rows = [lines, policy + below] if len(policy) < 2 else [lines, policy, below]
     with styled():
-        if compared is None:
-            shown, rows = figure(0.5 + 2.7 * len(curves), 2.4), [curves]
-        elif len(compared[0]) == 1:
-            shown, rows = figure(0.5 + 2.3 * (len(curves) + 1), 2.2), [[*curves, "policy"]]
-        else:
-            shown, rows = figure(7.0, 5.2), [[name for name in names for _ in range(6 // len(names))] for names in (curves, MAPS)]
-        axes: dict[str, Axes] = shown.subplot_mosaic(cast(Any, rows))
-        _gap(axes["gap"], solution)
-        if "dissipation" in axes:
-            _dissipation(axes["dissipation"], solution)
-        if compared is not None and "policy" in axes:
-            density_curves(axes["policy"], solution, *compared)
-        elif compared is not None:
-            heat_maps(shown, [axes[name] for name in MAPS], solution, *compared)
+        shown, axes = _rows([row for row in rows if row])
+        for k, name in enumerate(lines):
+            one_curve(axes[name], solution, name, certificate=True, color=COLOURS[k])
+            label_axes(axes[name], [solution], name)
+        if not isinstance(compared, str):
+            draw_policies([axes[name] for name in policy], solution, compared)
+        if not isinstance(seen, str):
+            draw_clouds([axes[name] for name in below], solution, seen)
+        if standing := stands(solution):
+            shown.suptitle(standing)
     return shown
 
 
-def _gap(axes: Axes, solution: Solution) -> None:
-    """The gap between the bounds of its certificate, on log scales; the energy where the optimum is unknown."""
-    numbers = solution.diagnostics
-    if "gap" in numbers:
-        axes.plot(solution.times, numbers["gap"], color=COLOURS[0], label="gap")
-        low, high = (numbers.get(name, numbers["gap"]) for name in ("gap_lower", "gap_upper"))
-        if not np.allclose(low, high, rtol=0.01, atol=0.0):  # a bandit's bounds agree
-            axes.fill_between(solution.times, low, high, color=COLOURS[0], alpha=0.25, linewidth=0.0, label="certified")
-            axes.legend()
-        if (numbers["gap"] > 0.0).any():
-            axes.set_yscale("log")
-        axes.set_ylabel(gap_label())
-    else:
-        axes.plot(solution.times, solution.energy, color=COLOURS[0])
-        axes.set_ylabel(r"energy  $E(\nu_t)$")
-    log_time(axes, [solution])
-
-
-def _dissipation(axes: Axes, solution: Solution) -> None:
-    axes.plot(solution.times, solution.dissipation, color=COLOURS[1])
-    if (solution.dissipation > 0.0).any():
-        axes.set_yscale("log")
-    axes.set_ylabel(r"dissipation  $\int \;\, |F|^2 \, d\nu_t$")
-    log_time(axes, [solution])
+def _rows(rows: Sequence[list[str]]) -> tuple[Figure, dict[str, Axes]]:
+    """Axes by name, in rows that fill the width of a page; one row alone is as wide as its panels need."""
+    heights = [2.7 if "final" in row else 2.3 for row in rows]
+    width = 7.0 if len(rows) > 1 else 0.5 + 2.5 * len(rows[0])
+    shown = figure(width, sum(heights))
+    bands: Any = np.ravel(cast(Any, shown.subfigures(len(rows), 1, height_ratios=heights)))
+    axes: dict[str, Axes] = {}
+    for band, row in zip(bands, rows, strict=True):
+        axes |= band.subplot_mosaic([row])
+    return shown, axes

@@ -1,0 +1,113 @@
+"""What safety costs: ``python -m benchmarks.survival``.
+
+Recording: runs at N = 800 into a file, with every accepted step recorded and with the two ends only; the difference is what the frames
+cost, diagnostics included, as a share of the same run in memory that records its ends. What the file itself costs is the same for
+every run, and seen apart. Checkpoints: 10⁶ particles with RKC2, state and memory of the method, on the disk (fsync). Sweeps: 40 runs
+by two spawned workers and by one, start of the workers included; a run here takes some two seconds of one core.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks._harness import write_output
+
+REPEATS = 15
+N_RUNS = 40
+
+
+def setup(name: str, n: int) -> tuple[Any, Any]:
+    """Flow and initial measure."""
+    import wflow
+
+    energy = wflow.energies.PolicyValue(getattr(wflow.mdp, name)(seed=0))
+    return wflow.flows.WassersteinFlow(energy), wflow.measures.laws.student(energy.n_parameters).sample(n, seed=1)
+
+
+def recording() -> list[str]:
+    """A line for each experiment and horizon."""
+    import wflow
+    from wflow.record import at, every_step
+
+    heads = ("in memory, ends", "file, ends", "file, all steps", "a frame", "share")
+    lines = ["N = 800, rkc2          steps" + "".join(f"{head:>17}" for head in heads)]
+    for name in ("agazzi_lu_bandit", "agazzi_lu_grid"):
+        flow, initial = setup(name, 800)
+        for t_end in (1e4, 1e5):
+            ways = {"memory": (at([t_end]), False), "ends": (at([t_end]), True), "all": (every_step(), True)}
+            seconds: dict[str, list[float]] = {way: [] for way in ways}
+            steps = 0
+            with tempfile.TemporaryDirectory() as folder:
+                for k in range(REPEATS + 1):
+                    for way, (record, stored) in ways.items():
+                        start = time.perf_counter()
+                        path = Path(folder) / f"{way}{k}.h5" if stored else None
+                        steps = wflow.solve(flow, initial, t_end, record=record, path=path).counts["steps"]
+                        seconds[way].append(time.perf_counter() - start)
+            memory, ends, everything = (statistics.median(samples[1:]) for samples in seconds.values())
+            figures = [f"{1e3 * s:.1f} ms" for s in (memory, ends, everything)]
+            figures += [f"{1e6 * (everything - ends) / steps:.0f} µs", f"{(everything - ends) / memory:.1%}"]
+            lines.append(f"{f'{name[11:]}, t = {t_end:g}':<22}{steps:>6}" + "".join(f"{figure:>17}" for figure in figures))
+    return lines
+
+
+def checkpoints() -> list[str]:
+    """Seconds per checkpoint of a million particles."""
+    import wflow
+    from wflow import checkpoint
+    from wflow.checkpoint import Checkpoint
+
+    flow, initial = setup("agazzi_lu_bandit", 1_000_000)
+    y = flow.pack(initial)
+    stepper = wflow.integrators.get("rkc2")(flow.rhs, 0.0, y, 1.0)
+    stepper.step()
+    with tempfile.TemporaryDirectory() as folder:
+        path, samples = Path(folder) / "a.h5", []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            checkpoint.write(path, Checkpoint("", stepper.t, stepper.y, stepper.state_dict(), {}, flow.finals(stepper.t, stepper.y)))
+            samples.append(time.perf_counter() - start)
+        size = checkpoint.path_of(path).stat().st_size
+        found = checkpoint.read(path)
+        assert found is not None
+        assert found.stepper is not None
+        assert np.array_equal(found.stepper["vector"], stepper.state_dict()["vector"])
+    told = f"median {statistics.median(samples):.3f} s, longest {max(samples):.3f} s"
+    return [f"checkpoint of 10^6 particles, {size / 2**20:.0f} MiB: {told}"]
+
+
+def sweeps() -> list[str]:
+    """Seconds of a sweep by one spawned worker, in place on one thread, and by two workers, in turn."""
+    from wflow import _jit, sweep
+    from wflow.collection import Collection
+
+    seconds: dict[str, list[float]] = {"two workers": [], "one, in place": []}
+    changes = ["flow.n_particles=2000", "solver.t_end=1e5", "solver.method=tsit5", "solver.max_steps=1000000"]
+    plan = sweep.plan("fig1a", changes, [], N_RUNS)
+    _jit.set_threads(1)  # the one worker gets what each of the two gets
+    for k in range(3):
+        for name, workers in (("one, in place", 1), ("two workers", 2)):
+            with tempfile.TemporaryDirectory() as folder:
+                start = time.perf_counter()
+                assert sweep.execute(Collection.create(Path(folder) / f"{k}.h5", plan), range(N_RUNS), workers=workers, quiet=True)
+                seconds[name].append(time.perf_counter() - start)
+    ratios = [one / two for one, two in zip(seconds["one, in place"], seconds["two workers"], strict=True)]
+    shown = ", ".join(f"{name} {statistics.median(samples):.1f} s" for name, samples in seconds.items())
+    return [f"sweep of {N_RUNS} runs: {shown}; ratio {statistics.median(ratios):.2f} (least {min(ratios):.2f}, largest {max(ratios):.2f})"]
+
+
+def main() -> None:
+    """Measure and save."""
+    text = "\n".join([*recording(), "", *checkpoints(), "", *sweeps()])
+    print(text)
+    write_output(__file__, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Runs to draw: solved ones, and made-up ones that say what a test needs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from wflow.energies import PolicyValue
+from wflow.flows import WassersteinFlow
+from wflow.loop import Status, solve
+from wflow.measures import laws
+
+
+def solved(mdp, seed=0, t_end=1.0, activation="relu", n=12, provenance=None, **options):
+    energy = PolicyValue(mdp, activation)
+    initial = laws.student(energy.n_parameters).sample(n, seed)
+    provenance = {"experiment": "e", "seed": seed} if provenance is None else provenance
+    return solve(WassersteinFlow(energy), initial, t_end, "RK45", provenance=provenance, **options)
+
+
+class Seen:
+    """A solution of which some attributes are told otherwise."""
+
+    def __init__(self, solution, **told):
+        self.__dict__.update(told, _solution=solution)
+
+    def __getattr__(self, name):
+        return getattr(self._solution, name)
+
+
+def cut(solution, status, until, **told):
+    """A solution as its file would show it after the writer had reached the time `until`; without states unless `told` of them."""
+    k = int((solution.times <= until).sum())
+    diagnostics = {name: values[:k] for name, values in solution.diagnostics.items()}
+    told = {"final_time": np.nan, "state_times": np.empty(0), "finals": {"log_policy": np.full((1, 1), np.nan)}, **told}
+    return Seen(solution, times=solution.times[:k], diagnostics=diagnostics, status=Status(status), **told)
+
+
+class Curve:
+    """A run of nothing but times and diagnostics."""
+
+    def __init__(self, times, status="finished", provenance=None, **diagnostics):
+        self.times = np.asarray(times, dtype=float)
+        self.diagnostics = {name: np.asarray(values, dtype=float) for name, values in diagnostics.items()}
+        self.status, self.provenance = Status(status), provenance or {}
+        self.static, self.finals, self.state_times, self.final_time = {}, {}, np.empty(0), np.nan
+        self.stored = SimpleNamespace(last=None)
+
+
+def waiting(**provenance):
+    """A run that has not begun."""
+    return Curve([], "waiting", provenance, energy=[])

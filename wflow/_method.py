@@ -1,0 +1,76 @@
+"""From a method's name or class to what makes its stepper, with the options it takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wflow import _checks, integrators
+from wflow._checks import Array
+
+if TYPE_CHECKING:
+    from wflow.flows.base import Flow, Stepper
+
+__all__ = ["Method"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What steps a run.
+
+    Parameters
+    ----------
+    make : callable
+        The stepper from (t, y, t_end).
+    about : mapping
+        Its part of the provenance: name, tolerances, options.
+    remembers : bool
+        Whether it can be resumed bit for bit, or at least be run again from the start to the same bits.
+    """
+
+    make: Callable[[float, Array, float], Stepper]
+    about: Mapping[str, Any]
+    remembers: bool
+
+    @classmethod
+    def of(
+        cls, flow: Flow, field: Callable[[float, Array], Array], method: str | type[Any] | None, tolerances: Mapping[str, float],
+        options: Mapping[str, Any], default: str,
+    ) -> Method:  # fmt: skip
+        """The method that `solve` was asked for: a name, an ``OdeSolver`` class, or None for the flow's own stepper or `default`."""
+        own = getattr(flow, "stepper", None)
+        if own is not None and method is not None:
+            raise TypeError(f"method must be left out: {type(flow).__name__} steps itself; got {method!r}")
+        method = method or default
+        build: Any = own if own is not None else integrators.get(method)
+        name = f"{type(flow).__name__}.stepper" if own is not None else method if isinstance(method, str) else build.__name__
+        takes = _parameters(build)
+        free = sorted(takes - {"self", "fun", "field", "t", "t0", "y", "y0", "t_end", "t_bound", "vectorized", *tolerances})
+        for key in options:
+            if key not in free:
+                hint = _checks.near_matches(key, free)
+                raise TypeError(f"options: {name} has no option {key!r}{hint}; it has {', '.join(free) or 'none'}")
+        offered = {**tolerances, "norm": getattr(flow, "error_norm", None), "spectral_radius": getattr(flow, "spectral_radius", None)}
+        keywords = {**{key: value for key, value in offered.items() if key in takes and value is not None}, **options}
+        if own is not None and "field" in takes:
+            keywords["field"] = field
+        arguments = () if own is not None else (field,)
+        about = {"method": name, **tolerances, "options": dict(options)}
+        remembers = own is not None or hasattr(build, "load_state_dict")
+        return cls(lambda t, y, t_end: build(*arguments, t, y, t_end, **keywords), about, remembers)
+
+
+def _parameters(build: Any) -> set[str]:
+    """Names of the parameters that a method takes by its own word; what `**options` passes on is looked up in its base classes."""
+    if not isinstance(build, type):
+        return set(inspect.signature(build).parameters)
+    names: set[str] = set()
+    for cls in build.__mro__:
+        if "__init__" in vars(cls) and cls.__module__ != "scipy.integrate._ivp.base":
+            parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
+            names |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return names
