@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,7 @@ class Start:
     t : float
     y : ndarray, shape (n,)
     stored : Record or None
-        What is there already; None for a new run.
-    rows : pair of int
-        Frames and states that the run had then.
+        What is there already, less what the end of the run added to its schedule; None for a new run.
     stepper : mapping or None
         The method's memory; None: it begins anew.
     progress : mapping
@@ -52,7 +50,6 @@ class Start:
     t: float
     y: Array
     stored: Record | None = None
-    rows: tuple[int, int] = (0, 0)
     stepper: Mapping[str, Any] | None = None
     progress: Mapping[str, Any] = field(default_factory=dict)
     doubt: str = ""
@@ -100,18 +97,28 @@ def start_of(run: Run, path: Path | None, about: Mapping[str, Any], events: Sequ
     found = checkpoint.read(path)
     if found is not None and found.run != stored.run:
         found = None  # of a file that was here before
-    rows = (len(stored.frames), len(stored.state_times))
-    if found is None and (status.ok or not remembers) and rows[1]:
-        (y,) = stored.states([rows[1] - 1])
-        found = Checkpoint(stored.run, float(stored.state_times[-1]), y, None, _progress_of(stored))
-    elif found is None:
-        return Start(*run.good, stored, rows)
-    else:
-        rows = (found.progress["frames"], found.progress["states"])
-    if found.stepper is None and rows[1] and not remembers and stored.state_times[-1] > found.t:  # a later step than the checkpoint's
+    if found is None and remembers and not status.ok:
+        return Start(*run.good, _without_end(stored, None))
+    kept = float(stored.state_times[-1]) if len(stored.state_times) else -np.inf
+    if found is None or (found.stepper is None and kept > found.t):  # a state that was kept is all there is, or later
+        if not len(stored.state_times):
+            return Start(*run.good, stored)
         (y,) = stored.states([len(stored.state_times) - 1])
-        found = Checkpoint(stored.run, float(stored.state_times[-1]), y, None, found.progress)
-    return Start(found.t, found.y, stored, rows, found.stepper, found.progress, _doubt(status, found, stored, about))
+        found = Checkpoint(stored.run, kept, y, None, _progress_of(stored) if found is None else found.progress)
+    cut = stored if found.stepper is None else _without_end(stored, found)
+    return Start(found.t, found.y, cut, found.stepper, found.progress, _doubt(status, found, stored, about))
+
+
+def _without_end(stored: Record, found: Checkpoint | None) -> Record:
+    """A record less the rows that its end added beside the schedule: a run that never stopped does not have them.
+
+    The summary tells their number; where the process was killed before it could write that, so does a checkpoint of the last step.
+    """
+    frames, states = stored.summary.get("rows", (None, None))
+    if frames is None and found is not None:
+        frames = found.progress["frames"] if len(stored.frames) and stored.frames[-1, 0] <= found.t else None
+        states = found.progress["states"] if len(stored.state_times) and stored.state_times[-1] <= found.t else None
+    return replace(stored, frames=stored.frames[:frames], state_times=stored.state_times[:states])
 
 
 def _check_agreement(run: Run, stored: Record, about: Mapping[str, Any], events: Sequence[str]) -> None:

@@ -139,8 +139,7 @@ class Collection:
             return
         stored = storage.read(part)
         if stored.summary["status"] in ("running", "killed"):
-            rows = (len(stored.frames), len(stored.state_times))
-            with storage.reopen(stored, rows, np.inf, {**stored.summary, "status": "running"}) as writer:
+            with storage.reopen(stored, {**stored.summary, "status": "running"}) as writer:
                 writer.close({**stored.summary, "status": "killed", "message": message}, stored.finals)
 
     def assemble(self) -> None:

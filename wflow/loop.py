@@ -174,16 +174,19 @@ def _summary(run: Run, told: Mapping[str, Any], status: Status, message: str, in
 
 def _recorded(run: Run, recorder: Recorder, told: Mapping[str, Any], march: Callable[[], Verdict]) -> Record:
     """The record of a march, closed however it ends."""
+    rows = None
     try:
         verdict = run.guarded(march)
+        rows = recorder.sink.rows
         with run.clocks.recording:
             recorder.ends(*run.good)
             finals = final_arrays(run.flow, *run.good)
     except BaseException as error:
         status = Status.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Status.FAILED
-        recorder.sink.close(_summary(run, told, status, f"{type(error).__name__}: {error}", recorder.interpolated), {})
+        summary = _summary(run, told, status, f"{type(error).__name__}: {error}", recorder.interpolated)
+        recorder.sink.close({**summary, "rows": rows or recorder.sink.rows}, {})
         raise
-    return recorder.sink.close(_summary(run, told, *verdict, recorder.interpolated), finals)
+    return recorder.sink.close({**_summary(run, told, *verdict, recorder.interpolated), "rows": rows}, finals)
 
 
 def _march(run: Run, recorder: Recorder, events: Events, keeper: Keeper, start: Start, show: Update) -> Verdict:
@@ -247,5 +250,5 @@ def _sink(run: Run, path: Path | None, force: bool, start: Start, told: Mapping[
         with storage.create(path, layout, summary, force=force) as writer:
             yield writer
     else:
-        with storage.reopen(start.stored, start.rows, start.t, summary) as writer:
+        with storage.reopen(start.stored, summary) as writer:
             yield writer

@@ -80,7 +80,8 @@ class Record:
     events : ndarray, shape (E, 2)
         Index of the event and its time, in order of time.
     summary : mapping
-        ``status``, ``message``, ``counts``, ``seconds``, ``events`` (their names), ``provenance``: plain JSON types.
+        ``status``, ``message``, ``counts``, ``seconds``, ``events`` (their names), ``provenance``, and once the run has ended ``rows``,
+        the numbers of frames and states before its end was added to them: plain JSON types.
     finals : mapping of arrays
     path : Path or None
     run : str

@@ -72,23 +72,18 @@ def create(path: str | os.PathLike[str], layout: Layout, summary: Mapping[str, A
     OSError
         If there is no room on the disk.
     """
-    return _lay_out(check_target(path, force), layout, summary, None, (0, 0))
+    return _lay_out(check_target(path, force), layout, summary)
 
 
-def reopen(stored: Record, rows: tuple[int, int], t: float, summary: Mapping[str, Any]) -> RunWriter:
-    """A copy of a run's file, to be appended to, that takes the file's place when it is whole: the old one is never written.
+def reopen(stored: Record, summary: Mapping[str, Any]) -> RunWriter:
+    """A file with all that a record of another holds, to be appended to; it takes that file's place when it is whole.
 
-    Kept are the first `rows` frames and states, which the run had at time `t`, and all that is later than `t`; not kept is what the
-    end of the run added at `t` beside its schedule. Cost: one pass over the file; memory O(F D + n).
+    The old file is never written. Cost: one pass over it; memory O(F D + n).
 
     Parameters
     ----------
     stored : Record
-        Read from a file of one run.
-    rows : pair of int
-        Frames and states.
-    t : float
-        Mean-field time.
+        Read from a file of one run; rows cut off it are not copied.
     summary : mapping
         As `create`.
 
@@ -98,23 +93,21 @@ def reopen(stored: Record, rows: tuple[int, int], t: float, summary: Mapping[str
         If there is no room for the copy; the file is as before.
     """
     assert stored.path is not None
-    return _lay_out(stored.path, stored.layout, summary, (stored, t), rows)
+    return _lay_out(stored.path, stored.layout, summary, stored)
 
 
-def _lay_out(
-    target: Path, layout: Layout, summary: Mapping[str, Any], old: tuple[Record, float] | None, rows: tuple[int, int]
-) -> RunWriter:
+def _lay_out(target: Path, layout: Layout, summary: Mapping[str, Any], old: Record | None = None) -> RunWriter:
     import h5py
 
     with _disk.said(target, "create the file; nothing was written"), _disk.temporary(target) as temporary:
         file = h5py.File(temporary, "w", libver="latest", rdcc_nbytes=0)
         try:
             reserve(file, 0, _file_format.size(layout) + (target.stat().st_size if old else 0) + _SLACK)
-            group = _file_format.lay_out(_file_format.sign(file), layout, old[0].run if old else None)
+            group = _file_format.lay_out(_file_format.sign(file), layout, old.run if old else None)
             file.flush()  # nothing that HDF5 still holds may come over what is written beside it
             writer = RunWriter(target, file, group, layout)
             if old:
-                writer._refill(*old, rows)
+                writer._refill(old)
             writer._summarise({**summary, "writer": this_process()})
             file.swmr_mode = True  # all is on its way to the disk from here on
             os.replace(temporary, target)
@@ -215,22 +208,20 @@ class RunWriter(Sink):
             self._numbers[kind] = n
         os.pwrite(self._counters[0], self._numbers, self._counters[1])  # type: ignore[arg-type]
 
-    def _refill(self, stored: Record, t: float, rows: tuple[int, int]) -> None:
-        """Write what `reopen` keeps of a run."""
-        frames = _kept(rows[0], stored.frames[:, 0], t)
-        states = _kept(rows[1], stored.state_times, t)
-        kept = {"frames": stored.frames[frames], "state_times": stored.state_times[states, None], "events": stored.events}
-        for name, values in kept.items():
+    def _refill(self, stored: Record) -> None:
+        """Write all rows of a record."""
+        frames, times, events = stored.frames, stored.state_times, stored.events
+        for name, values in {"frames": frames, "state_times": times[:, None], "events": events}.items():
             self._group[name].resize(len(values), axis=0)
             self._group[name][...] = values
-        self._group["states"].resize(len(states), axis=0)
-        for k, y in enumerate(stored.states(states)):
+        self._group["states"].resize(len(times), axis=0)
+        for k, y in enumerate(stored.states(range(len(times)))):
             self._group["states"][k] = y
-        last_event = (float(stored.events[-1, 1]), int(stored.events[-1, 0])) if len(stored.events) else (-np.inf, 0)
+        never = (-np.inf, 0)
         self._ends = [
-            (len(frames), (float(stored.frames[frames[-1], 0]), 0) if len(frames) else (-np.inf, 0)),
-            (len(states), (float(stored.state_times[states[-1]]), 0) if len(states) else (-np.inf, 0)),
-            (len(stored.events), last_event),
+            (len(frames), (float(frames[-1, 0]), 0) if len(frames) else never),
+            (len(times), (float(times[-1]), 0) if len(times) else never),
+            (len(events), (float(events[-1, 1]), int(events[-1, 0])) if len(events) else never),
         ]
         self._count(self._ends)
 
@@ -245,8 +236,3 @@ class RunWriter(Sink):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-
-
-def _kept(rows: int, times: Array, t: float) -> list[int]:
-    """Indices of the first `rows`, and of those later than `t`."""
-    return [k for k, time in enumerate(times) if k < rows or time > t]
