@@ -307,6 +307,8 @@ def test_a_finished_experiment_is_extended_and_says_so(own, capsys):
         assert new.times[-1] == 3.0
         np.testing.assert_array_equal(new.stored.frames[: len(old.times)], old.stored.frames)
         assert [(entry["t"], entry["after"]) for entry in new.provenance["resumed"]] == [(2.0, "finished")]
+    assert call("info", "own.h5") == 0
+    assert re.search("own seed 1: resumed at t = 2 after it was finished, .*; bits may differ", capsys.readouterr().out)
     assert call("resume", "own.h5", "--t-end", "4.0", "--force", "--quiet") == 0
     assert os.stat("own.png").st_mtime_ns != stamp
 
@@ -320,3 +322,21 @@ def test_files_of_scripts_are_left_to_scripts(tmp_path, capsys):
     assert call("resume", tmp_path / "missing.h5") == 2
     assert "does not exist" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["a.h5"]
+
+
+def test_what_was_swept_is_not_changed_afterwards(own, capsys):
+    assert call("run", own, "--sweep", "solver.t_end=0.5,1.0", "--quiet") == 0
+    assert call("resume", "own.h5", "--t-end", "3.0") == 2
+    assert "t_end cannot be changed: it is what the runs were swept over; got 3" in capsys.readouterr().err
+    assert sorted(os.listdir(own.parent)) == ["own.h5", "own.png", "own.toml"]
+
+
+def test_the_folder_of_the_parts_stands_for_the_file(own, capsys):
+    plan = sweep.plan(str(own))
+    runs = Collection.create(own.parent / "own.h5", plan)
+    assert sweep.execute(runs, [0], quiet=True) is False  # the other one is still to come
+    assert os.listdir("own.h5.parts") == ["plan.json"]
+    assert call("resume", "own.h5.parts") == 0
+    assert sorted(os.listdir(own.parent)) == ["own.h5", "own.png", "own.toml"]
+    for k, solution in enumerate(loop.open_all("own.h5")):
+        same(solution, alone(own, k))

@@ -141,6 +141,7 @@ def resume(
     with _refusing():
         from wflow import collection, loop, sweep
 
+        file = collection.named(file)
         plan = collection.plan_of(file)
         left = sweep.extend(plan, [solution.stored for solution in loop.open_all(file)], t_end, max_steps)
         if not left and not collection.folder_of(file).exists():

@@ -32,7 +32,7 @@ from wflow.record import Record
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Collection", "check_parts", "count", "folder_of", "plan_of", "read"]
+__all__ = ["Collection", "check_parts", "count", "folder_of", "named", "plan_of", "read"]
 
 class Collection:
     """The runs under one name, for the one process that has them run. Made by `create` and `reopen`.

@@ -132,3 +132,10 @@ def print_origin(solutions: Sequence[Solution]) -> None:
             print(f"  {section:<8} " + ", ".join(f"{key} = {value}" for key, value in fixed.items() if value not in ({}, [])))
         versions = ", ".join(f"{package} {version}" for package, version in origin["versions"].items())
         print(f"  {'made by':<8} {versions}, git {origin['git'] or 'unknown'}, on {origin['machine']}, {origin['date']}")
+    named = [(label(solution.provenance, k), solution) for k, solution in enumerate(solutions)]
+    resumed = [(name, entry) for name, solution in named for entry in solution.provenance.get("resumed", [])]
+    for name, entry in resumed[:10]:
+        doubt = f"bits may differ: {entry['doubt']}" if entry["doubt"] else "bit for bit"
+        print(f"{name}: resumed at t = {entry['t']:.6g} after it was {entry['after']}, {entry['date']}; {doubt}")
+    if len(resumed) > 10:
+        print(f"and {len(resumed) - 10} more")

@@ -119,6 +119,9 @@ def extend(plan: dict[str, Any], records: Sequence[Record], t_end: float | None 
         raise ValueError(f"t_end must be at least {reached:.10g}, which a run has reached; got {t_end:g}")
     left = set(pending(records))
     changes = {key: value for key, value in (("t_end", t_end), ("max_steps", max_steps)) if value is not None}
+    for key in changes:
+        if any(f"solver.{key}" in run["provenance"].get("sweep", {}) for run in plan["runs"]):
+            raise ValueError(f"{key} cannot be changed: it is what the runs were swept over; got {changes[key]:g}")
     for k, record in enumerate(records):
         if t_end is not None and t_end > record.summary["provenance"].get("t_end", -math.inf):
             left.add(k)
