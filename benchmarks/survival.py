@@ -91,7 +91,7 @@ def sweeps() -> list[str]:
     changes = ["flow.n_particles=2000", "solver.t_end=1e5", "solver.method=tsit5", "solver.max_steps=1000000"]
     plan = sweep.plan("fig1a", changes, [], N_RUNS)
     _jit.set_threads(1)  # the one worker gets what each of the two gets
-    for k in range(3):
+    for k in range(2):
         for name, workers in (("one, in place", 1), ("two workers", 2)):
             with tempfile.TemporaryDirectory() as folder:
                 start = time.perf_counter()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from scipy import sparse
 
 from wflow import _checks
 
@@ -102,6 +106,113 @@ def test_probability():
         _checks.probability("p", [[0.5, 0.5], [1.0, 0.5]])
     with pytest.raises(ValueError, match=r"^p must be at least 0; got -0\.5 at \[1\]$"):
         _checks.probability("p", [1.5, -0.5])
+
+
+class Strange:
+    def __repr__(self):
+        return "two\n  lines"
+
+
+def test_values_are_quoted_on_one_line():
+    assert _checks.show(Strange()) == "two lines"
+    assert _checks.show("two\nlines") == r"'two\nlines'"
+    assert _checks.show([16**5000]) == "list with an integer of thousands of digits"
+    with pytest.raises(TypeError, match=r"^x must be a finite number; got array\(\[\[1\., 1\.\], \[1\., 1\.\]\]\)$"):
+        _checks.real("x", np.ones((2, 2)))
+
+
+def test_instance():
+    assert _checks.instance("m", 3, int, "a whole number") == 3
+    with pytest.raises(TypeError, match=r"^m must be a whole number; got two lines$"):
+        _checks.instance("m", Strange(), int, "a whole number")
+
+
+@pytest.mark.parametrize("value", [[[1.0], [1.0, 2.0]], np.array("1.0"), np.array(True), np.array(1j), np.complex128(1.0), np.ma.masked,
+                                   np.timedelta64(3), np.datetime64("2021")])  # fmt: skip
+def test_no_number_is_taken_for_one(value):
+    with pytest.raises(TypeError, match=r"^x must be a finite number; got"):
+        _checks.real("x", value)
+
+
+@pytest.mark.parametrize("value", [np.ma.array([1.0, 2.0], mask=[False, True]), sparse.eye_array(2), np.array(["2021"], "M8[Y]"), [1j]])
+def test_no_array_of_numbers_is_taken_for_one(value):
+    with pytest.raises(TypeError, match=r"^m must be an array of real numbers; got"):
+        _checks.array("m", value)
+
+
+def test_sizes_beyond_reason_are_refused():
+    """Squares, products and quotients of what passes are finite."""
+    for value in (1e101, -1e101, 10**101):
+        with pytest.raises(ValueError, match=r"^x must be at most 1e\+100 in magnitude; got -?1"):
+            _checks.real("x", value)
+    with pytest.raises(ValueError, match=r"^x must be a finite number; got 1000"):
+        _checks.real("x", 10**400)
+    with pytest.raises(ValueError, match=r"^x must be at least 1e-100; got 1e-320$"):
+        _checks.real("x", 1e-320, above=0.0)
+    with pytest.raises(ValueError, match=r"^n must be at most 1e\+100 in magnitude; got int with"):
+        _checks.integer("n", 16**5000)
+    with pytest.raises(ValueError, match=r"^m must be at most 1e\+100 in magnitude; got -1e\+300 at \[1\]$"):
+        _checks.array("m", [0.0, -1e300])
+    with pytest.raises(ValueError, match=r"^m must be at least 1e-100; got 1e-320 at \[0\]$"):
+        _checks.array("m", [1e-320], above=0.0)
+    with pytest.raises(ValueError, match=r"^m must be finite; got inf at \[0\]$"):
+        _checks.array("m", np.array([np.longdouble("1e4000")]))
+    assert _checks.real("x", 1e300, finite=False) == _checks.array("x", 1e300, finite=False) == 1e300
+
+
+def swapped(a):
+    return a.astype(a.dtype.newbyteorder())
+
+
+def unaligned(a):
+    view = np.empty(a.nbytes + 1, dtype=np.uint8)[1:].view(float).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+@pytest.mark.parametrize("lay", [swapped, unaligned, read_only, np.asfortranarray, np.ma.asarray, lambda a: a.astype(np.float32)])
+def test_arrays_come_in_one_layout(lay):
+    """Kernels are compiled for it alone; what was given stays as it was."""
+    plain = np.arange(6.0).reshape(2, 3)
+    given = lay(plain)
+    before = given.tobytes()
+    for result in (_checks.array("m", given), _checks.fitting("m", given, (2, 3))):
+        assert type(result) is np.ndarray
+        assert result.dtype is np.dtype(float)
+        assert result.flags.carray
+        assert result.tobytes() == plain.tobytes()
+    assert given.tobytes() == before
+
+
+def test_fitting():
+    kept = np.array([[1.0, np.nan]])
+    for shape in ((1, 2), (None, 2)):
+        assert _checks.fitting("m", kept, shape) is kept
+    assert np.isnan(_checks.fitting("m", [[1, np.nan]], (1, 2))[0, 1])
+    for value, shape in ((kept, (2, 2)), (kept, (2,)), (np.array(1.0), (None,)), ([1.0], (2,)), (kept, (None, 2, 1))):
+        with pytest.raises(ValueError, match=r"^m must have shape"):
+            _checks.fitting("m", value, shape)
+
+
+def test_memory(monkeypatch):
+    assert 1e6 < _checks._room() < 1e18
+    monkeypatch.setattr(_checks, "_room", lambda: 8e9)
+    _checks.memory("n", 10**9, 8 * 10**9)
+    with pytest.raises(ValueError, match=r"^n must be small enough for 8 GB of memory; got 1000000001$"):
+        _checks.memory("n", 10**9 + 1, 8 * (10**9 + 1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_process_of_limited_memory_has_no_more():
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**33, -1)); from wflow import _checks; print(_checks._room())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(told.stdout) <= 2**33
 
 
 def test_long_values_are_cut():

@@ -27,6 +27,16 @@ from wflow import _pool, parallel
 from wflow.parallel import map_runs
 
 HERE = Path(__file__).parent
+HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+
+@pytest.fixture(autouse=True)
+def _handlers():
+    """Python's own, whoever started the tests: a job in the background ignores Ctrl-C, and so would all its children."""
+    before = [(number, signal.signal(number, handler)) for number, handler in HANDLERS.items()]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 def spawned(size):
@@ -56,7 +66,7 @@ def python(arguments, **options):
     return subprocess.Popen([sys.executable, *arguments], env=environment, **pipes, **options)
 
 
-def ended(process, patience=30):
+def ended(process, patience=100):
     """What it printed, once it has ended."""
     try:
         return process.communicate(timeout=patience)
@@ -65,7 +75,7 @@ def ended(process, patience=30):
         raise AssertionError("it hangs; " + "".join(process.communicate())) from None
 
 
-def is_gone(pid, patience=20):
+def is_gone(pid, patience=60):
     """Whether a process that is no child of ours ends in time."""
     try:
         handle = os.pidfd_open(pid)
@@ -257,11 +267,11 @@ def test_an_executor_gets_all_tasks_at_once_and_stays_open():
 # Threads
 
 
-@pytest.mark.parametrize(("cpus", "threads", "expected"), [(3, None, 1), (4, 3, 3)])
-def test_workers_hold_libraries_to_their_share(cpus, threads, expected, monkeypatch):
-    """CPUs over workers, or what is asked for: libraries that are loaded within the first task of a worker, and those loaded before."""
+@pytest.mark.parametrize(("cpus", "number", "threads", "expected"), [(3, 4, None, 1), (9, 1, None, 9), (4, 2, 3, 3)])
+def test_workers_hold_libraries_to_their_share(cpus, number, threads, expected, monkeypatch):
+    """CPUs over workers at work, or what is asked for: in libraries first loaded by a task of the worker, or by one before."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)
-    outcomes = map_runs(tasks.threads, range(4), workers=2, threads=threads)
+    outcomes = map_runs(tasks.threads, range(number), workers=2, threads=threads)
     numba, blas, openmp = zip(*(o.value for o in outcomes), strict=True)
     assert set(numba) == {(expected, expected)}
     assert set(openmp) == {str(expected)}
@@ -439,7 +449,6 @@ def test_a_run_is_stored_and_comes_back_interrupted(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_between_tasks_stops_the_rest(number, workers):
     """Handlers are afterwards as they were."""
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     told = []
 
     def done(outcome):
@@ -450,7 +459,7 @@ def test_a_signal_between_tasks_stops_the_rest(number, workers):
     with pytest.raises(KeyboardInterrupt):
         map_runs(tasks.square, range(9), done=done, workers=workers)
     assert 1 <= len(told) <= workers
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert {number: signal.getsignal(number) for number in HANDLERS} == HANDLERS
 
 
 class Recalled(ThreadPoolExecutor):
@@ -516,16 +525,13 @@ def test_a_handler_of_the_caller_stays_and_is_heard(tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
 
     told = []
-    before = signal.signal(signal.SIGTERM, handler)
-    try:
-        sender = threading.Thread(target=send)
-        sender.start()
-        with pytest.raises(KeyboardInterrupt):
-            map_runs(tasks.under_signals, [("graceful", tmp_path)] * 2, workers=2, done=lambda o: told.append(o.value))
-        sender.join()
-        assert signal.getsignal(signal.SIGTERM) is handler
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, handler)
+    sender = threading.Thread(target=send)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        map_runs(tasks.under_signals, [("graceful", tmp_path)] * 2, workers=2, done=lambda o: told.append(o.value))
+    sender.join()
+    assert signal.getsignal(signal.SIGTERM) is handler
     assert "ended gracefully" in told
 
 
@@ -564,7 +570,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
 # Where no process can be spawned
 
 NOTICE = "wflow: the tasks run in this process, one after another: "
-IN_SESSION = "the function or a task is defined in a session, which workers cannot import; move it to a module"
+IN_SESSION = "the function or a task is defined in a main program that workers cannot import (a session, -c); move it to a module"
 FROM_TOP = 'a worker would run script.py from its top again; put the call in line {} under `if __name__ == "__main__":`'
 
 
@@ -752,6 +758,22 @@ def test_the_value_that_done_stops_at_is_not_kept(tmp_path):
     """It may come from a run that Ctrl-C cut short, and that solve brought to a decent end."""
     assert [o.ok for o in traced(tmp_path, (1, 2, 3), workers=1, done=lambda outcome: outcome.index == 1)] == [True, True, False]
     assert [o.attempts for o in traced(tmp_path, (1, 2, 3), workers=1)] == [0, 1, 1]
+
+
+def test_done_may_stop_at_a_kept_value(tmp_path):
+    """The others that are kept are returned, though not told; itself, it stays."""
+    traced(tmp_path)
+    told = []
+
+    def done(outcome):
+        told.append(outcome.index)
+        return True
+
+    outcomes = traced(tmp_path, done=done)
+    assert told == [0]
+    assert [o.ok for o in outcomes] == [True, False, True]
+    assert outcomes[1].error == "not begun: done() stopped the rest"
+    assert [o.attempts for o in traced(tmp_path)] == [0, 1, 0]
 
 
 def test_after_a_kill_only_what_is_missing_runs(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 
@@ -204,6 +205,37 @@ def test_without_its_checkpoint_a_run_begins_again_and_loses_no_frame(tmp_path):
     assert len(again.times) == len(cut.times)  # stopped before it came to anything new
     same(solve(Spiral(), [1.0, 0.0], 30.0, path=path, record=every_step("all"), resume=True),
          solve(Spiral(), [1.0, 0.0], 30.0, record=every_step("all")))  # fmt: skip
+
+
+@pytest.mark.parametrize("record", SCHEDULES)
+@pytest.mark.parametrize("frames", [0, 1, 2])
+def test_killed_before_its_first_checkpoint_it_begins_again(record, frames, tmp_path):
+    """The campaign of ``benchmarks.kills`` found three of 76 runs in which every k-th state was then another."""
+    path, told = tmp_path / "a.h5", []
+    whole = solve(Spiral(), [1.0, 0.0], 30.0, record=record)
+    with pytest.MonkeyPatch.context() as patched:
+
+        def frame(self, row, y=None):
+            if len(told) == frames:
+                raise SystemExit  # as if killed: nothing more is written
+            told.append(row[0])
+            write(self, row, y)
+
+        write = storage.RunWriter.frame
+        patched.setattr(storage.RunWriter, "frame", frame)
+        patched.setattr(storage.RunWriter, "close", lambda self, summary, finals: None)
+        with pytest.raises(SystemExit):
+            solve(Spiral(), [1.0, 0.0], 30.0, record=record, path=path, checkpoint=None)
+    patched_writer(path)
+    assert len(open_run(path).times) == frames
+    same(solve(Spiral(), [1.0, 0.0], 30.0, record=record, path=path, resume=True), whole)
+
+
+def patched_writer(path):
+    """As if the process that wrote the file were gone."""
+    with h5py.File(path, "r+") as file:
+        summary = {**open_run(path).stored.summary, "writer": {"host": platform.node(), "pid": 0, "started": ""}}
+        file["runs/000/summary"][1] = storage._file_format.pack_summary(9, summary)[0]
 
 
 def test_a_checkpoint_of_a_file_that_was_here_before_is_not_taken(tmp_path):

@@ -116,6 +116,14 @@ def test_repr():
     (lambda: Space.finite("abc"), TypeError, r"nodes must be"),
     (lambda: Space.tensor_product(), TypeError, r"factors must be one Space or more; got \(\)"),
     (lambda: Space.tensor_product(Space.point(), 3), TypeError, r"factors must be one Space or more"),
+    (lambda: Space.finite([[1.0], [1.0, 2.0]]), TypeError, r"nodes must be an array of real numbers"),
+    (lambda: Space.midpoint(10**15), ValueError, r"n must be small enough for .* GB of memory; got 1000000000000000"),
+    (lambda: Space.gauss_legendre(10**8), ValueError, r"n must be small enough for .* GB of memory"),  # n² numbers
+    (lambda: Space.clenshaw_curtis(10**8), ValueError, r"n must be small enough for .* GB of memory"),
+    (lambda: Space.finite(10**15), ValueError, r"nodes must be small enough for .* GB of memory"),
+    (lambda: Space.tensor_product(*[Space.midpoint(1000)] * 5), ValueError, r"factors must be small enough for .* GB of memory"),
+    (lambda: Space.midpoint(3, -1e200, 1e200), ValueError, r"low must be at most 1e\+100 in magnitude; got -1e\+200"),
+    (lambda: Space([[0.0]], [1e-320]), ValueError, r"weights must be at least 1e-100; got 1e-320 at \[0\]"),
 ])  # fmt: skip
 def test_errors(make, error, message):
     with pytest.raises(error, match=message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wflow import _checks, integrators
@@ -42,8 +43,8 @@ class Method:
         """The method that `solve` was asked for: a name, an ``OdeSolver`` class, or None for the flow's own stepper or `default`."""
         own = getattr(flow, "stepper", None)
         if own is not None and method is not None:
-            raise TypeError(f"method must be left out: {type(flow).__name__} steps itself; got {method!r}")
-        method = method or default
+            raise TypeError(f"method must be left out: {type(flow).__name__} steps itself; got {_checks.show(method)}")
+        method = default if method is None else method
         build: Any = own if own is not None else integrators.get(method)
         name = f"{type(flow).__name__}.stepper" if own is not None else method if isinstance(method, str) else build.__name__
         takes = _parameters(build)
@@ -51,7 +52,7 @@ class Method:
         for key in options:
             if key not in free:
                 hint = _checks.near_matches(key, free)
-                raise TypeError(f"options: {name} has no option {key!r}{hint}; it has {', '.join(free) or 'none'}")
+                raise TypeError(f"options: {name} has no option {_checks.show(key)}{hint}; it has {', '.join(free) or 'none'}")
         offered = {**tolerances, "norm": getattr(flow, "error_norm", None), "spectral_radius": getattr(flow, "spectral_radius", None)}
         keywords = {**{key: value for key, value in offered.items() if key in takes and value is not None}, **options}
         if own is not None and "field" in takes:
@@ -59,7 +60,8 @@ class Method:
         arguments = () if own is not None else (field,)
         about = {"method": name, **tolerances, "options": dict(options)}
         remembers = own is not None or hasattr(build, "load_state_dict")
-        return cls(lambda t, y, t_end: build(*arguments, t, y, t_end, **keywords), about, remembers)
+        start: Any = build if own is not None else partial(integrators.start, build)
+        return cls(lambda t, y, t_end: start(*arguments, t, y, t_end, **keywords), about, remembers)
 
 
 def _parameters(build: Any) -> set[str]:

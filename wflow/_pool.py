@@ -10,7 +10,7 @@ import sys
 import threading
 import tokenize
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
@@ -137,9 +137,10 @@ class Workers:
         return Report(lost="SIGTERM") if isinstance(error, KeyboardInterrupt) else received(future)
 
     def renew(self) -> None:
-        """End the idle ones, and free the memory that they hold."""
-        while self._idle:
-            self._idle.pop().end()
+        """End the idle ones, all at once, and free the memory that they hold."""
+        with ThreadPoolExecutor(len(self._idle) or 1) as each:
+            list(each.map(_Worker.end, self._idle))
+        self._idle.clear()
 
     def terminate(self) -> None:
         """SIGTERM for all: a run ends after the step in hand and returns, other functions are left by a KeyboardInterrupt."""

@@ -122,22 +122,34 @@ def _find(target: str, folder: Path, prefix: str = "") -> tuple[Path, str]:
         return known[target], target
     if target.endswith(".toml"):
         return folder / target, str(folder / target)
-    hint = _checks.near_matches(target, known)
-    raise ConfigError(f"{prefix}no experiment is called {target!r}{hint}; built in are {', '.join(known)}; a file ends in .toml")
+    called = f"{_checks.show(target)}{_checks.near_matches(target, known)}"
+    raise ConfigError(f"{prefix}no experiment is called {called}; built in are {', '.join(known)}; a file ends in .toml")
 
 
 def _read(path: Path, source: str) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{source}: is not UTF-8 text, as TOML must be") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a name that no file can have
+        raise ConfigError(f"{_checks.show(source)}: cannot be read: {error}") from None
+    try:
+        table = _toml(text)
+    except ValueError as error:
         raise ConfigError(f"{source}: is not TOML: {error}") from None
     if not table:
         raise ConfigError(f"{source}: is empty; an experiment has [problem] and [solver], or include")
     return table
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """The table of a TOML text; ValueError if it is none, or has numbers too long or brackets too deep for Python."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("brackets are nested too deeply") from None
 
 
 def _part(path: Path, source: str, table: dict[str, Any], changes: Sequence[tuple[list[str], Any]]) -> Part:
@@ -187,7 +199,7 @@ def swept(text: str) -> list[tuple[str, str, Any]]:
     key, equals, values = text.partition("=")
     pieces = _pieces(values)
     if not equals or len(pieces) < 2:
-        raise ConfigError(f"--sweep takes key=a,b,c with a dotted key and two values or more; got {text!r}")
+        raise ConfigError(f"--sweep takes key=a,b,c with a dotted key and two values or more; got {_checks.show(text)}")
     changes = []
     for piece in pieces:
         keys, value = _change(f"{key}={piece}", "--sweep")
@@ -217,13 +229,13 @@ def _change(text: str, option: str = "--set") -> tuple[list[str], Any]:
     key, equals, value = text.partition("=")
     keys = key.strip().split(".")
     if not equals or not all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in keys):
-        raise ConfigError(f"{option} takes key=value with a dotted key, such as flow.n_particles=5000; got {text!r}")
+        raise ConfigError(f"{option} takes key=value with a dotted key, such as flow.n_particles=5000; got {_checks.show(text)}")
     try:
-        parsed = tomllib.loads(f"x = {value}")
-    except tomllib.TOMLDecodeError as error:
+        parsed = _toml(f"x = {value}")
+    except ValueError as error:
         if re.fullmatch(r"[\w./-]+", value.strip()):
             return keys, value.strip()
-        raise ConfigError(f"{option} {key.strip()}: {value!r} is not a TOML value: {error}") from None
+        raise ConfigError(f"{option} {key.strip()}: {_checks.show(value)} is not a TOML value: {error}") from None
     if set(parsed) != {"x"}:
-        raise ConfigError(f"{option} takes one value; got {text!r}")
+        raise ConfigError(f"{option} takes one value; got {_checks.show(text)}")
     return keys, parsed["x"]

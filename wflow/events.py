@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wflow import _checks
 from wflow._checks import Array
 
 __all__ = ["Event", "Events", "Interpolant"]
@@ -24,12 +25,13 @@ class Events:
     """
 
     def __init__(self, events: Event | Iterable[Event], unpack: Callable[[Array], Any]) -> None:
-        if not callable(events) and not isinstance(events, Iterable):
-            raise TypeError(f"events must be a function of (t, state) or several of them; got {events!r}")
-        self._events = (events,) if callable(events) else tuple(events)
+        try:
+            self._events = (events,) if callable(events) else tuple(events)
+        except TypeError:
+            raise TypeError(f"events must be a function of (t, state) or several of them; got {_checks.show(events)}") from None
         for k, event in enumerate(self._events):
             if not callable(event):
-                raise TypeError(f"events[{k}] must be a function of (t, state); got {event!r}")
+                raise TypeError(f"events[{k}] must be a function of (t, state); got {_checks.show(event)}")
         self._unpack = unpack
         self._values: list[float] = []
         self.seen = [0] * len(self._events)  # how often each has occurred

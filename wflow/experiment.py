@@ -100,7 +100,7 @@ def build(part: Part, seed: int) -> Run:
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:
-        raise located(error, part.source, "flow", {name: name for name in type(settings).model_fields}) from error
+        raise located(error, part.source, "flow", {**{name: name for name in type(settings).model_fields}, "n": "n_particles"}) from error
     except (ArithmeticError, RuntimeError, MemoryError) as error:
         raise ConfigError(f"{part.source}: seed {seed} cannot be built: {error}") from error
     setup = {"seconds": time.perf_counter() - start, "compile": _jit.compile_seconds() - compiled}
@@ -126,7 +126,7 @@ def _problem(part: Part, seed: int) -> MDP:
         mdp: MDP = make(**options)
         return mdp
     except (ValueError, TypeError) as error:
-        keys = CustomProblem.model_fields if part.kind == "custom" else options
+        keys = CustomProblem.model_fields if part.kind == "custom" else inspect.signature(constructor(part.kind)).parameters
         raise located(error, part.source, "problem", {name: name for name in keys}) from error
 
 
@@ -136,18 +136,19 @@ def _arrays(given: dict[str, Any], folder: Path) -> dict[str, Any]:
     if name is None:
         return given
     try:
-        with np.load(folder / name, allow_pickle=False) as archive:
+        with (folder / name).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             stored = {key: archive[key] for key in archive.files}
     except OSError as error:
-        raise ValueError(f"file: {name} cannot be read: {error.strerror or error}") from None
+        raise ValueError(f"file: {_checks.show(name)} cannot be read: {error.strerror or error}") from None
     except (ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"file: {name} is no archive of plain arrays, as numpy.savez makes it") from error
+        raise ValueError(f"file: {_checks.show(name)} is no archive of plain arrays, as numpy.savez makes it") from error
     allowed = [key for key in CustomProblem.model_fields if key != "file"]
     for key in stored:
         if key not in allowed:
-            raise ValueError(f"file: {name} holds {key!r}{_checks.near_matches(key, allowed)}; allowed: {', '.join(allowed)}")
+            hint = _checks.near_matches(key, allowed)
+            raise ValueError(f"file: {_checks.show(name)} holds {_checks.show(key)}{hint}; allowed: {', '.join(allowed)}")
         if key in given:
-            raise ValueError(f"{key} is given twice, here and in {name}")
+            raise ValueError(f"{key} is given twice, here and in {_checks.show(name)}")
     return {**given, **stored}
 
 
@@ -156,7 +157,9 @@ def _custom(given: dict[str, Any]) -> MDP:
         if needed not in given:
             raise ValueError(f"{needed} is missing")
     states, actions, weights = (given.pop(name, None) for name in ("states", "actions", "action_weights"))
-    n_s, n_a = _checks.array("reward", given["reward"], (None, None)).shape
+    n_s, n_a = shape = _checks.array("reward", given["reward"], (None, None)).shape
+    if 0 in shape:
+        raise ValueError(f"reward must have at least one state and one action; got shape {shape}")
     if weights is not None:
         weights = _checks.array("action_weights", weights, (n_a,), above=0.0)
     return MDP(
@@ -209,7 +212,7 @@ def _try_solver(part: Part) -> None:
         if solver.max_steps is not None:
             _checks.integer("max_steps", solver.max_steps, at_least=1)
     except (ValueError, TypeError) as error:
-        keys = {name: name for name in type(solver).model_fields} | {name: f"options.{name}" for name in solver.options}
+        keys = {name: name for name in type(solver).model_fields} | {name: f"options.{name}" for name in ("dt", *solver.options)}
         raise located(error, part.source, "solver", keys) from error
     for key, needs in (("frames", ("linear", "geometric")), ("first", ("geometric",))):
         if key in recording.model_fields_set and recording.spacing not in needs:
@@ -217,7 +220,7 @@ def _try_solver(part: Part) -> None:
     try:
         _schedule(part).due(0.0, solver.t_end)
     except (ValueError, TypeError) as error:
-        raise located(error, part.source, "record", {name: name for name in type(recording).model_fields}) from error
+        raise located(error, part.source, "record", {**{name: name for name in type(recording).model_fields}, "n": "frames"}) from error
 
 
 def _summary(part: Part) -> dict[str, Any]:

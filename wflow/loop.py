@@ -128,7 +128,7 @@ def solve(
             raise TypeError(f"flow must have methods pack, unpack, rhs and diagnostics; {type(flow).__name__} has no {needed}")
     for name, value in (("options", options), ("provenance", provenance)):
         if value is not None and not isinstance(value, Mapping):
-            raise TypeError(f"{name} must be a mapping or None; got {value!r}")
+            raise TypeError(f"{name} must be a mapping or None; got {_checks.show(value)}")
     watch = Events(events, flow.unpack)
     showing = progress_display(progress, t_start, t_end)
     checkpoint = None if checkpoint is None else _checks.real("checkpoint", checkpoint, at_least=0.0)
@@ -196,7 +196,8 @@ def _march(run: Run, recorder: Recorder, events: Events, keeper: Keeper, start: 
     with recording:
         if start.stored is None:
             keeper.remove()
-            recorder.ends(*run.good)
+        if not start.progress:
+            recorder.begins(*run.good)
         if start.stepper is None:
             keeper.save()
         events.start(*run.good)

@@ -242,7 +242,7 @@ def _calls(function: Callable[[Any], Any], ledger: _Ledger) -> dict[int, bytes] 
     except Exception as error:
         why = f"the function or a task does not pickle ({one_line(error)}); define functions and classes in a module"
     if not main_is_shared() and any(b"__main__" in call for call in calls.values()):
-        why = "the function or a task is defined in a session, which workers cannot import; move it to a module"
+        why = "the function or a task is defined in a main program that workers cannot import (a session, -c); move it to a module"
     if why is None:
         return calls
     _say(f"the tasks run in this process, one after another: {why}")

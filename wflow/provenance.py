@@ -24,9 +24,14 @@ def plain(value: Any) -> Any:
     """`value` as JSON would give it back: NumPy scalars and arrays as numbers and lists, the unknown as its repr."""
 
     def other(x: Any) -> Any:
+        if isinstance(x, np.floating):
+            return float(x)  # what `tolist` makes of a long double is a long double
         return x.tolist() if isinstance(x, (np.ndarray, np.generic)) else str(x) if isinstance(x, os.PathLike) else repr(x)
 
-    return json.loads(json.dumps(value, default=other))
+    try:
+        return json.loads(json.dumps(value, default=other))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"provenance must be plain data: {error}") from None
 
 
 def provenance(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -250,8 +250,12 @@ class Recorder:
         if (t, index) > self.sink.last_event:
             self.sink.event(index, t)
 
+    def begins(self, t: float, y: Array) -> None:
+        """Record the first state, which is kept in full."""
+        self._frame(t, lambda: y)
+
     def ends(self, t: float, y: Array) -> None:
-        """Make sure that (t, y), the first or the last good state, is the last frame and is kept in full."""
+        """Make sure that (t, y), the last good state, is the last frame and is kept in full."""
         if self.sink.frame_time < t:
             self._frame(t, lambda: y)
         if self.sink.state_time < t:

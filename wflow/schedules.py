@@ -35,10 +35,10 @@ class Schedule:
     states: States
 
     def __post_init__(self) -> None:
-        if self.states not in ("all", "ends"):
-            if isinstance(self.states, str):
-                _checks.choice("states", self.states, ("all", "ends", "a positive integer"))
-            _checks.integer("states", self.states, at_least=1)
+        if not isinstance(self.states, str):
+            object.__setattr__(self, "states", _checks.integer("states", self.states, at_least=1))
+        elif self.states not in ("all", "ends"):
+            _checks.choice("states", self.states, ("all", "ends", "a positive integer"))
 
     def due(self, t_start: float, t_end: float) -> Array | None:
         """The times (F,) within a run's span; None for the end of every step."""
@@ -74,13 +74,13 @@ def at(times: Any, states: States = "all") -> Schedule:
 
 def linear(n: int, states: States = "all") -> Schedule:
     """`n` ≥ 2 times at equal distances, both ends included."""
-    n = _checks.integer("n", n, at_least=2)
+    n = _size(n)
     return Schedule(lambda t_start, t_end: np.linspace(t_start, t_end, n), states)
 
 
 def geometric(n: int, first: float | None = None, states: States = "all") -> Schedule:
     """`n` ≥ 2 times: the start, then in geometric progression from `first` after it (default 1e-4 of the span) to the end."""
-    n = _checks.integer("n", n, at_least=2)
+    n = _size(n)
     first = None if first is None else _checks.real("first", first, above=0.0)
 
     def times(t_start: float, t_end: float) -> Array:
@@ -90,3 +90,9 @@ def geometric(n: int, first: float | None = None, states: States = "all") -> Sch
         return np.concatenate([[t_start], t_start + since[:-1], [t_end]])
 
     return Schedule(times, states)
+
+
+def _size(n: int) -> int:
+    n = _checks.integer("n", n, at_least=2)
+    _checks.memory("n", n, 32 * n)
+    return n

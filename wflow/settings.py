@@ -123,7 +123,7 @@ def validate(model: type[Any], table: Mapping[str, Any], source: str, section: s
 
 def _sentence(model: type[BaseModel], error: Any, section: str) -> str:
     names = [section, *error["loc"]] if section else list(error["loc"])
-    path = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names).removeprefix(".")
+    path = "".join(f"[{name}]" if isinstance(name, int) else f".{_key(name)}" for name in names).removeprefix(".")
     if error["type"] == "extra_forbidden":
         owner: Any = model
         for name in error["loc"][:-1]:
@@ -133,14 +133,21 @@ def _sentence(model: type[BaseModel], error: Any, section: str) -> str:
     if error["type"] == "missing":
         return f"{path} is missing"
     if error["type"] in ("model_type", "dict_type"):
-        return f"{path} must be a section [{path}]; got {error['input']!r:.60}"
+        return f"{path} must be a section [{path}]; got {_checks.show(error['input'])}"
+    if error["type"] == "sequence_str":
+        return f"{path} must be a list; got {_checks.show(error['input'])}"
     wanted = re.sub(r"^\w+ should ", "must ", error["msg"]).replace("a valid ", "a ").replace(" a integer", " an integer")
-    return f"{path} {wanted}; got {error['input']!r:.60}"
+    return f"{path} {wanted}; got {_checks.show(error['input'])}"
+
+
+def _key(name: str) -> str:
+    """A key as TOML writes it: quoted, unless it is a plain word."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name) else _checks.show(name)
 
 
 def located(error: Exception, source: str, section: str, keys: Mapping[str, str]) -> ConfigError:
     """What a constructor said of its argument, as an error of the experiment: arguments become key paths."""
-    text = str(error)
+    text = " ".join(str(error).split())
     name = match[1] if (match := re.match(r"`?(\w+)", text)) else ""
     if name in keys:
         return ConfigError(f"{source}: {section}.{keys[name]}{text.removeprefix('`').removeprefix(name).removeprefix('`')}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -72,12 +74,14 @@ class Space:
     def midpoint(cls, n: int, low: float = 0.0, high: float = 1.0) -> Space:
         """Midpoints low + (i + ½)(high − low)/n of n equal cells, with Lebesgue weights; second order."""
         n, low, high = _interval(n, low, high)
+        _checks.memory("n", n, 32 * n)
         return cls(low + (high - low) * ((np.arange(n) + 0.5) / n)[:, None], np.full(n, (high - low) / n), "midpoint")
 
     @classmethod
     def gauss_legendre(cls, n: int, low: float = 0.0, high: float = 1.0) -> Space:
         """Gauss–Legendre rule with Lebesgue weights; exact for polynomials of degree 2n − 1."""
         n, low, high = _interval(n, low, high)
+        _checks.memory("n", n, 16 * n**2)  # eigenvalues of the companion matrix
         x, w = np.polynomial.legendre.leggauss(n)
         return cls(low + (high - low) * (x[:, None] + 1.0) / 2.0, w * (high - low) / 2.0, "Gauss-Legendre")
 
@@ -85,6 +89,7 @@ class Space:
     def clenshaw_curtis(cls, n: int, low: float = 0.0, high: float = 1.0) -> Space:
         """Clenshaw–Curtis rule on the n ≥ 2 Chebyshev extrema, ends included; exact for polynomials of degree n − 1."""
         n, low, high = _interval(n, low, high, at_least=2)
+        _checks.memory("n", n, 8 * n**2)
         theta = np.pi * np.arange(n) / (n - 1)
         k = np.arange(1, (n - 1) // 2 + 1)
         half = np.where(2 * k == n - 1, 1.0, 2.0) / (4.0 * k**2 - 1.0)
@@ -95,8 +100,10 @@ class Space:
     @classmethod
     def finite(cls, nodes: Any, weights: Any = None) -> Space:
         """A finite set: a size (its coordinate is then the index) or coordinates (K,) or (K, d); counting weights unless given."""
-        if np.ndim(nodes) == 0:
-            nodes = np.arange(_checks.integer("nodes", nodes, at_least=1), dtype=float)
+        if not isinstance(nodes, Sequence) and getattr(nodes, "ndim", 0) == 0:
+            nodes = _checks.integer("nodes", nodes, at_least=1)
+            _checks.memory("nodes", nodes, 32 * nodes)
+            nodes = np.arange(nodes, dtype=float)
         coordinates = _checks.array("nodes", nodes)
         if coordinates.ndim == 1:
             coordinates = coordinates[:, None]
@@ -106,7 +113,8 @@ class Space:
     def tensor_product(cls, *factors: Space) -> Space:
         """All combinations of the factors' nodes, the last factor fastest, with products of their weights."""
         if not factors or not all(isinstance(f, Space) for f in factors):
-            raise TypeError(f"factors must be one Space or more; got {factors!r}")
+            raise TypeError(f"factors must be one Space or more; got {_checks.show(factors)}")
+        _checks.memory("factors", factors, 16 * math.prod(f.size for f in factors) * sum(f.dimension + 1 for f in factors))
         return reduce(_product, factors)
 
 

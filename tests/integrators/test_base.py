@@ -250,3 +250,17 @@ def test_vectorised_fields(name):
     plain = run(name, many, (1, 1), 1.0, **options(name))
     vectorised = run(name, many, (1, 1), 1.0, vectorized=True, **options(name))
     np.testing.assert_array_equal(plain.y, vectorised.y)
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_a_field_whose_norm_overflows_is_stepped_or_given_up(name):
+    """No first step can be told from it."""
+    solver = integrators.get(name)(lambda t, y: np.full(2, 1e300), 0.0, np.ones(2), 1.0)
+    assert solver.step() in (None, solver.TOO_SMALL_STEP, solver.NOT_FINITE)
+    assert np.isfinite(solver.y).all()
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_tolerances_may_be_as_good_as_none(name):
+    solver = integrators.get(name)(lambda t, y: -y, 0.0, np.ones(2), 1.0, rtol=1e99)
+    assert solver.step() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from scipy.integrate import DOP853, OdeSolver
 
@@ -36,3 +37,44 @@ def test_unknown_names(bad):
 def test_near_matches():
     with pytest.raises(ValueError, match="did you mean 'tsit5'"):
         integrators.get("tsit6")
+
+
+def test_a_failed_step_of_lsoda_has_a_reason_and_no_warning():
+    solver = integrators.get("LSODA")(lambda t, y: 1e40 * np.sin(1e20 * y), 0.0, np.ones(2), 1.0, rtol=1e-12, atol=1e-12)
+    assert solver.step().startswith("lsoda: Repeated convergence failures")
+    assert (solver.status, solver.t) == ("failed", 0.0)
+
+
+STEP = {"t0": 0.0, "y0": [1.0, 0.0], "t_bound": 2.0}
+
+
+@pytest.mark.parametrize("method", integrators.names())
+def test_start_makes_a_solver_of_plain_numbers(method):
+    options = {"dt": 0.5} if method == "euler" else {"rtol": 1e-3, "atol": 1e-6, "max_step": 0.5, "first_step": None}
+    solver = integrators.start(integrators.get(method), lambda t, y: -y, **STEP, **options)
+    solver.step()
+    assert 0.0 < solver.t <= 0.5
+    assert 0.0 < solver.y[0] < 1.0
+
+
+@pytest.mark.parametrize(("method", "options", "error", "message"), [
+    ("RK45", {"t0": np.inf}, ValueError, "t0 must be a finite number; got inf"),
+    ("RK45", {"t_bound": "late"}, TypeError, "t_bound must be a finite number; got 'late'"),
+    ("RK45", {"y0": [1j]}, TypeError, "y0 must be an array of real numbers"),
+    ("RK45", {"y0": 1.0}, ValueError, r"y0 must have shape \(any,\); got 1\.0"),
+    ("bs3", {"y0": [np.nan]}, ValueError, r"y0 must be finite; got nan at \[0\]"),
+    ("RK23", {"rtol": 1e-20}, ValueError, "rtol must be a finite number at least 2.22045e-14; got 1e-20"),  # SciPy only warns
+    ("RK23", {"atol": 0.0}, ValueError, r"atol must be above 0; got 0\.0"),
+    ("RK23", {"atol": [1.0, 1.0, 1.0]}, ValueError, r"atol must have shape \(2,\); got \(3,\)"),
+    ("RK23", {"atol": [[1.0], [1.0, 2.0]]}, TypeError, "atol must be an array of real numbers"),
+    ("tsit5", {"atol": [[1.0], [1.0, 2.0]]}, TypeError, "atol must be an array of real numbers"),
+    ("BDF", {"max_step": "long"}, TypeError, "max_step must be a number above 0; got 'long'"),
+    ("BDF", {"first_step": 3.0}, ValueError, r"first_step must be a finite number above 0 and at most 2; got 3\.0"),
+    ("Radau", {"jac": [[1.0]]}, ValueError, r"jac must have shape \(2, 2\); got \(1, 1\)"),
+    ("Radau", {"jac_sparsity": "all"}, TypeError, "jac_sparsity must be an array of real numbers; got 'all'"),
+    ("LSODA", {"min_step": -1.0}, ValueError, r"min_step must be a finite number at least 0; got -1\.0"),
+    ("LSODA", {"lband": 0.5}, TypeError, r"lband must be an integer of at least 0; got 0\.5"),
+])  # fmt: skip
+def test_start_asks_no_less_of_scipys_methods(method, options, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        integrators.start(integrators.get(method), lambda t, y: -y, **STEP | options)

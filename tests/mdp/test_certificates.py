@@ -196,7 +196,10 @@ def test_kl_where_mass_vanishes():
     ((np.zeros((2, 3)), np.zeros((2, 2)), np.ones(3)), r"log_q must have shape \(2, 3\); got \(2, 2\)"),
     ((np.zeros((2, 3)), np.zeros((2, 3)), np.ones(2)), r"weights must have shape \(3,\); got \(2,\)"),
     ((np.zeros(3), np.zeros(3), np.ones(3)), r"log_p must have shape \(any, any\); got \(3,\)"),
+    (([[0.0, np.nan]], [[0.0, 0.0]], np.ones(2)), r"log_p must hold logarithms of densities, at most 230; got \[\[0\.0, nan\]\]"),
+    (([[0.0, 0.0]], [[0.0, 800.0]], np.ones(2)), r"log_q must hold logarithms of densities, at most 230; got \[\[0\.0, 800\.0\]\]"),
+    (([[0.0, 0.0]], [[0.0, 0.0]], [1.0, -1.0]), r"weights must be above 0; got -1\.0 at \[1\]"),
 ])  # fmt: skip
-def test_kl_shapes(arguments, message):
+def test_kl_of_what_is_no_density(arguments, message):
     with pytest.raises(ValueError, match=message):
         statewise_kl(*arguments)

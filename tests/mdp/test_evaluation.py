@@ -196,3 +196,27 @@ def test_input_is_left_alone(random_mdp):
 def test_what_is_no_log_policy(random_mdp, log_policy, message):
     with pytest.raises(ValueError, match=message):
         evaluate(random_mdp(0).mdp, log_policy)
+
+
+def test_only_problems_are_evaluated():
+    with pytest.raises(TypeError, match=r"^mdp must be a wflow\.mdp\.MDP; got 3$"):
+        evaluate(3, np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), [
+    (([1.0, 2.0], [1.0], 0.1), ValueError, r"^action_value must have shape \(any, any\); got \(2,\)$"),
+    ((np.zeros((0, 2)), [1.0, 1.0], 0.1), ValueError, r"^action_value must have at least one state and one action; got shape \(0, 2\)$"),
+    (([[1.0, np.nan]], [1.0, 1.0], 0.1), ValueError, r"^action_value must be finite; got nan at \[0, 1\]$"),
+    (([[1.0, 2.0]], [1.0], 0.1), ValueError, r"^weights must have shape \(2,\); got \(1,\)$"),
+    (([[1.0, 2.0]], [1.0, 0.0], 0.1), ValueError, r"^weights must be above 0; got 0\.0 at \[1\]$"),
+    (([[1.0, 2.0]], [1.0, 1.0], 0.0), ValueError, r"^temperature must be a finite number above 0; got 0\.0$"),
+    (([[1.0, 2.0]], [1.0, 1.0], None), TypeError, r"^temperature must be a finite number above 0; got None$"),
+])  # fmt: skip
+def test_gibbs_policies_of_nothing_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        gibbs_policy(*arguments)
+
+
+def test_gibbs_policy_takes_lists():
+    for ours, theirs in zip(gibbs_policy([[1, 2]], [1, 1], 1), gibbs_policy(np.array([[1.0, 2.0]]), np.ones(2), 1.0), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

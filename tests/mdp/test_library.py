@@ -248,3 +248,36 @@ def test_chain_moves():
         chain(0)
     with pytest.raises(ValueError, match="n_actions must be"):
         chain(3, n_actions=1)
+
+
+# ---------------------------------------------------------------- what no machine has room for, and what is no argument
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: agazzi_lu_bandit(n_actions=10**15), "n_actions"),
+    (lambda: agazzi_lu_bandit(n_teacher=10**15), "n_teacher"),
+    (lambda: agazzi_lu_grid(n_states=10**8), "n_states"),  # n_s² numbers
+    (lambda: chain(10**8), "H"),
+    (lambda: chain(3, n_actions=10**15), "n_actions"),
+    (lambda: garnet(10**15, 1, 1), "n_states"),
+    (lambda: garnet(10, 10**14, 1), "n_actions"),
+    (lambda: garnet(10**7, 10, 10**7), "branching"),
+    (lambda: gridworld(10**15), "n_rows"),
+    (lambda: gridworld(10, 10**14), "n_columns"),
+])  # fmt: skip
+def test_sizes_beyond_memory_are_refused(make, message):
+    with pytest.raises(ValueError, match=rf"^{message} must be small enough for .* GB of memory; got 10+$"):
+        make()
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: gridworld(walls=3), r"walls must be a sequence of \(row, column\); got 3"),
+    (lambda: gridworld(walls=[3]), r"walls must be \(row, column\) on the 5 x 5 grid; got 3"),
+    (lambda: gridworld(goal=(0.5, 1)), r"goal must be \(row, column\) on the 5 x 5 grid; got \(0\.5, 1\)"),
+    (lambda: gridworld(goal=(0, 1, 2)), r"goal must be \(row, column\) on the 5 x 5 grid; got \(0, 1, 2\)"),
+    (lambda: agazzi_lu_bandit(bias="no"), "bias must be True or False; got 'no'"),
+    (lambda: agazzi_lu_grid(normalise=0), "normalise must be True or False; got 0"),
+])  # fmt: skip
+def test_other_things_are_refused(make, message):
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        make()

@@ -75,3 +75,10 @@ def test_frozen_replaced_pickled():
     assert cold.transition is mdp.transition
     uniform = np.zeros((5, 4))
     assert evaluate(pickle.loads(pickle.dumps(mdp)), uniform).objective == evaluate(mdp, uniform).objective
+
+
+def test_no_temperature_that_rewards_cannot_be_divided_by():
+    for temperature in (0.0, 1e-100):
+        assert MDP(reward=[[1.0]], transition=None, discount=0.0, temperature=temperature).temperature == temperature
+    with pytest.raises(ValueError, match=r"^temperature must be at least 1e-100; got 1e-320$"):
+        MDP(reward=[[1.0]], transition=None, discount=0.0, temperature=1e-320)

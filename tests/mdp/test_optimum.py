@@ -140,6 +140,19 @@ def test_single_state_closed_form():
     np.testing.assert_allclose(best.log_policy, gibbs_policy(rewards, np.ones(3), tau)[1], rtol=1e-13)
 
 
+@pytest.mark.parametrize("temperature", [1e3, 1e6, 1e83])
+def test_hot_problems_end(temperature):
+    """V* is of the size of τ log n_a there, and so is its rounding."""
+    best = optimum(MDP(reward=[[1.0, 0.9, 0.1]], transition=np.ones((1, 3, 1)), discount=0.5, temperature=temperature))
+    assert best.objective == pytest.approx(2.0 * (temperature * np.log(3.0) + 2.0 / 3.0), rel=1e-6)
+    np.testing.assert_allclose(best.policy, 1.0 / 3.0, rtol=1e-3)
+
+
+def test_only_problems_have_an_optimum():
+    with pytest.raises(TypeError, match=r"^mdp must be a wflow\.mdp\.MDP; got None$"):
+        optimum(None)
+
+
 def test_unreachable_tolerance(random_mdp):
     with pytest.raises(RuntimeError, match=r"Bellman residual .* above .*; raise tolerance \(now 1e-30\)"):
         optimum(random_mdp(0, n_s=6).mdp, tolerance=1e-30)

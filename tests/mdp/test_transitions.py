@@ -119,6 +119,7 @@ def test_as_transition_dispatches():
     (sparse.csr_array(np.full((4, 2), 0.4)), ValueError, r"transition must sum to 1 over next states; got 0\.8 at state 0, action 0"),
     (sparse.csr_array(np.array([[2.0, -1.0], [0.0, 1.0]])), ValueError, r"transition must be at least 0; got -1\.0"),
     (sparse.csr_array(np.array([[np.inf, 0.0], [0.0, 1.0]])), ValueError, r"transition must be finite; got inf"),
+    (sparse.csr_array(np.array([[1j, 1.0], [0.0, 1.0]])), TypeError, r"transition must be an array of real numbers"),
 ])  # fmt: skip
 def test_what_is_no_kernel(array, error, message):
     with pytest.raises(error, match=message):
@@ -131,12 +132,40 @@ def test_what_is_no_kernel(array, error, message):
     (([[0, 2], [1, 0]], [0.5, 0.5], 0.1), ValueError, r"target must lie in 0\.\.1; got values from 0 to 2"),
     (([[0, -1], [1, 0]], [0.5, 0.5], 0.1), ValueError, r"target must lie in 0\.\.1; got values from -1 to 1"),
     (([[0.0, 1.0], [1.0, 0.0]], [0.5, 0.5], 0.1), TypeError, r"target must be an array of integers; got dtype float64"),
+    (([[0, 1], [1]], [0.5, 0.5], 0.1), TypeError, r"target must be an array of real numbers"),
     (([[0, 1]], [0.5, 0.5], 0.1), ValueError, r"target must have shape \(n_s, n_a\) with n_s = 2"),
     (([[0, 1], [1, 0]], [0.5, 0.5], 1.5), ValueError, r"mixing must be .* at most 1; got 1\.5"),
 ])  # fmt: skip
 def test_what_is_no_structured_kernel(arguments, error, message):
     with pytest.raises(error, match=message):
         StructuredTransition(*arguments)
+
+
+def test_indices_come_in_the_type_that_kernels_are_compiled_for():
+    given = sparse.csr_array(np.full((4, 2), 0.5))
+    given.indices, given.indptr = given.indices.astype(np.int64), given.indptr.astype(np.int64)
+    for part in (given.data, given.indices, given.indptr):
+        part.flags.writeable = False
+    kernel = SparseTransition(given)
+    assert kernel.matrix.indices.dtype == kernel.matrix.indptr.dtype == np.int32
+    assert kernel.matrix.data.flags.writeable
+    assert kernel.matrix.indices.flags.writeable
+    assert given.indices.dtype == np.int64
+    target = StructuredTransition(np.array([[0, 1], [1, 0]], dtype=np.int8), [0.5, 0.5]).target
+    assert (target.dtype, target.flags.carray) == (np.intp, True)
+
+
+@pytest.mark.parametrize("kernel", [
+    DenseTransition(np.full((2, 3, 2), 0.5)), SparseTransition(sparse.csr_array(np.full((6, 2), 0.5))),
+    StructuredTransition(np.zeros((2, 3), int), [0.5, 0.5]),
+])  # fmt: skip
+def test_products_of_another_shape_are_refused(kernel):
+    """The compiled loops would read past the end."""
+    with pytest.raises(ValueError, match=r"^values must have shape \(2,\); got \(1,\)$"):
+        kernel.expect(np.ones(1))
+    with pytest.raises(ValueError, match=r"^weighted_policy must have shape \(2, 3\); got \(2, 2\)$"):
+        kernel.policy_matrix(np.ones((2, 2)))
+    np.testing.assert_array_equal(kernel.policy_matrix([[1, 2, 3], [4, 5, 6]]), kernel.policy_matrix(np.arange(1.0, 7.0).reshape(2, 3)))
 
 
 def test_sparse_wants_scipy():

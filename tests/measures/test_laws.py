@@ -80,10 +80,22 @@ def test_student_of_the_paper():
     (lambda: student(3, -1.0), ValueError, "^variance must be"),
     (lambda: student(3).sample(0, 0), ValueError, "^n must be an integer of at least 1; got 0$"),
     (lambda: student(3).sample(2.5, 0), TypeError, "^n must be an integer of at least 1; got 2.5$"),
+    (lambda: student(3).sample(10**15, 0), ValueError, "^n must be small enough for .* GB of memory; got 1000000000000000$"),
+    (lambda: student(10**15), ValueError, "^n_parameters must be small enough for .* GB of memory"),
+    (lambda: student(3).sample(2, -1), ValueError, "^seed must be an integer of at least 0; got -1$"),
+    (lambda: student(3).sample(2, "0"), TypeError, "^seed must be an integer of at least 0; got '0'$"),
+    (lambda: student(3).sample(2, None), TypeError, "^seed must be an integer of at least 0; got None$"),  # would be another each time
+    (lambda: Product(3), TypeError, "^factors must be one law or more"),
 ])  # fmt: skip
 def test_refuses(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_numbers_of_any_type_give_the_same_bits():
+    for variance in (np.float32(2.0), np.longdouble(2.0), np.array(2.0), 2):
+        drawn = laws.Product((Normal(0.0, variance),)).sample(9, 0)
+        np.testing.assert_array_equal(drawn.points, laws.Product((Normal(0.0, 2.0),)).sample(9, 0).points)
 
 
 def test_a_law_of_ones_own():

@@ -81,3 +81,9 @@ def test_own_pair_equals_the_built_in():
         assert worst(network.forward(problem.points, problem.weights) - f, BAR * size + 1e-140) < 1.0
         g, size = problem.adjoint()
         assert worst(network.adjoint(problem.points, problem.signal) - g, BAR * size + 1e-140) < 1.0
+
+
+@pytest.mark.parametrize("width", [1e-200, 1e200])
+def test_widths_have_a_finite_square(width):
+    with pytest.raises(ValueError, match=r"^width must be at (least|most) 1e"):
+        get("rbf", width)

@@ -144,3 +144,21 @@ def test_memory_does_not_grow_with_the_product(name, n, nodes):
     grown = int(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
     assert grown < 6 * n * 5 * 8 + 16 * 2**20
     assert n * nodes * nodes * 8 > 4 * (6 * n * 5 * 8 + 16 * 2**20)  # an N × M array would show
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "rbf"])
+def test_arrays_of_another_shape_are_refused(activation):
+    """The compiled loops would read past the end."""
+    network = Network(activation, Space.midpoint(3), Space.midpoint(4))
+    m = network.n_parameters
+    points, weights, signal = np.ones((5, m)), np.full(5, 0.2), np.ones((3, 4))
+    for bad in (points[:, :-1], points[0], points[None]):
+        with pytest.raises(ValueError, match=rf"^points must have shape \(any, {m}\); got"):
+            network.forward(bad, weights)
+        with pytest.raises(ValueError, match=rf"^points must have shape \(any, {m}\); got"):
+            network.adjoint(bad, signal)
+    with pytest.raises(ValueError, match=r"^weights must have shape \(5,\); got \(4,\)$"):
+        network.forward(points, weights[:4])
+    with pytest.raises(ValueError, match=r"^signal must have shape \(3, 4\); got \(4, 3\)$"):
+        network.adjoint(points, signal.T)
+    np.testing.assert_array_equal(network.forward(points.tolist(), weights.tolist()), network.forward(points, weights))

@@ -27,7 +27,7 @@ def say(folder, word):
     os.write(_spoken[-1], b".")
 
 
-def hear(folder, word, patience=30.0):
+def hear(folder, word, patience=60.0):
     """Wait for a word; TimeoutError rather than a test that hangs."""
     pipe = _pipe(folder, word)
     try:
@@ -167,7 +167,7 @@ def under_signals(task):
     if how == "graceful":  # as wflow.solve: it ends after the step in hand
         before = signal.signal(signal.SIGTERM, lambda *_: os.write(end, b"."))
         say(folder, how)
-        select.select([pipe], [], [], 30.0)
+        select.select([pipe], [], [], 60.0)
         signal.signal(signal.SIGTERM, before)
         return "ended gracefully"
     if how == "deaf":
@@ -175,7 +175,7 @@ def under_signals(task):
         while True:
             try:
                 say(folder, "deaf")
-                select.select([pipe], [], [], 30.0)
+                select.select([pipe], [], [], 60.0)
             except KeyboardInterrupt:
                 say(folder, "deaf to it")
     if how == "plain":

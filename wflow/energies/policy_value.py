@@ -92,9 +92,7 @@ class PolicyValue:
     sense = +1
 
     def __init__(self, mdp: mdp.MDP, activation: ActivationLike = "relu", *, width: float | None = None, algorithm: str = "auto") -> None:
-        if not isinstance(mdp, MDP):
-            raise TypeError(f"mdp must be a wflow.mdp.MDP; got {mdp!r}")
-        self.mdp = mdp
+        self.mdp = _checks.instance("mdp", mdp, MDP, "a wflow.mdp.MDP")
         self.network = Network(activation, mdp.states, mdp.actions, width=width, algorithm=algorithm)
         self.n_parameters = self.network.n_parameters
         self.seconds = {"linear algebra": 0.0}
@@ -160,8 +158,7 @@ class PolicyValue:
 
     def _softmax(self, measure: ParticleMeasure) -> tuple[Array, Array]:
         """log π_ν and π_ν."""
-        if not isinstance(measure, ParticleMeasure):
-            raise TypeError(f"measure must be a ParticleMeasure; got {measure!r}")
+        measure = _checks.instance("measure", measure, ParticleMeasure, "a ParticleMeasure")
         if measure.points.shape[1] != self.n_parameters:
             raise ValueError(f"measure must have points with {self.n_parameters} columns; got {measure.points.shape[1]}")
         energy = self.network.forward(measure.points, measure.weights)  # f_ν on all nodes, (n_s, n_a)

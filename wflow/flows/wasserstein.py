@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wflow import _checks
 from wflow._checks import Array
 from wflow._jit import REASSOC, njit
 from wflow.energies import Energy, Evaluation
@@ -62,9 +63,9 @@ class WassersteinFlow:
     def __init__(self, energy: Energy) -> None:
         for name in ("value", "velocity"):
             if not callable(getattr(energy, name, None)):
-                raise TypeError(f"energy must have a method {name}(measure); got {energy!r}")
+                raise TypeError(f"energy must have a method {name}(measure); got {_checks.show(energy)}")
         if getattr(energy, "sense", None) not in (1, -1):
-            raise ValueError(f"energy must have a sense of +1 (ascent) or -1 (descent); got {getattr(energy, 'sense', None)!r}")
+            raise ValueError(f"energy must have a sense of +1 (ascent) or -1 (descent); got {_checks.show(getattr(energy, 'sense', None))}")
         self.energy = energy
         self.seconds: dict[str, float] = getattr(energy, "seconds", {})
         self._evaluate: Callable[[ParticleMeasure], Evaluation] = getattr(energy, "evaluate", self._separately)
@@ -77,8 +78,7 @@ class WassersteinFlow:
 
     def pack(self, initial: ParticleMeasure) -> Array:
         """Points of the measure as a flat array (N m,); the flow keeps the weights, and moves one measure at a time."""
-        if not isinstance(initial, ParticleMeasure):
-            raise TypeError(f"initial must be a ParticleMeasure; got {initial!r}")
+        initial = _checks.instance("initial", initial, ParticleMeasure, "a ParticleMeasure")
         wanted = getattr(self.energy, "n_parameters", initial.dimension)
         if initial.dimension != wanted:
             raise ValueError(f"initial must have points with {wanted} columns for this energy; got {initial.dimension}")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from scipy.integrate import BDF, DOP853, LSODA, RK23, RK45, OdeSolver, Radau
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.integrate import BDF, DOP853, RK23, RK45, OdeSolver, Radau
 
 from wflow import _checks
+from wflow._checks import Array
 from wflow.integrators.base import Adaptive, Integrator
 from wflow.integrators.bogacki_shampine import BogackiShampine32
 from wflow.integrators.euler import Euler
+from wflow.integrators.lsoda import LSODA
 from wflow.integrators.rkc import RKC2
 from wflow.integrators.tsitouras import Tsitouras54
 
-__all__ = ["RKC2", "Adaptive", "BogackiShampine32", "Euler", "Integrator", "Tsitouras54", "get", "names"]
+__all__ = ["RKC2", "Adaptive", "BogackiShampine32", "Euler", "Integrator", "Tsitouras54", "get", "names", "start"]
 
 _METHODS: dict[str, type[OdeSolver]] = {
     "euler": Euler, "bs3": BogackiShampine32, "tsit5": Tsitouras54, "rkc2": RKC2,
@@ -40,3 +46,41 @@ def get(name: str | type[OdeSolver]) -> type[OdeSolver]:
         return _METHODS[known[name.lower()]]
     _checks.choice("method", name, names())
     raise AssertionError  # not reached: choice raises
+
+
+def start(method: type[OdeSolver], fun: Callable[..., Any], t0: float, y0: Array, t_bound: float, **options: Any) -> OdeSolver:
+    """A solver of this class at (t0, y0), where SciPy's are asked no less about their options than ours.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the option that is out of its range.
+    """
+    t0, t_bound = _checks.real("t0", t0), _checks.real("t_bound", t_bound)
+    y0 = _checks.fitting("y0", y0, (None,))
+    if not np.isfinite(y0).all():
+        _checks.array("y0", y0)  # says where
+    if issubclass(method, (RK23, RK45, DOP853, Radau, BDF, LSODA)):
+        options = {name: _scipy_option(name, value, abs(t_bound - t0), y0.size) for name, value in options.items()}
+    return method(fun, t0, y0, t_bound, **options)
+
+
+def _scipy_option(name: str, value: Any, span: float, n: int) -> Any:
+    """An option of SciPy's methods, checked as ours check their own."""
+    if name == "rtol":
+        return _checks.real(name, value, at_least=100 * np.finfo(float).eps)
+    if name == "atol":  # SciPy divides by it where the state is 0
+        tolerance = _checks.array(name, value, above=0.0)
+        return _checks.array(name, tolerance, (n,) if tolerance.ndim else ())
+    if name == "max_step":
+        return _checks.real(name, value, above=0.0, finite=False)
+    if name == "min_step":
+        return _checks.real(name, value, at_least=0.0)
+    if value is None:
+        return None
+    if name == "first_step":
+        return _checks.real(name, value, above=0.0, at_most=span)
+    if name in ("lband", "uband"):
+        return _checks.integer(name, value, at_least=0)
+    given = callable(value) or hasattr(value, "tocsr") or name not in ("jac", "jac_sparsity")
+    return value if given else _checks.array(name, value, (n, n))

@@ -87,9 +87,9 @@ class Integrator(OdeSolver):
         kinds = {name.strip("_"): (name, type(getattr(self, name))) for name in self._memory}
         if set(state) - {"f"} != set(kinds):
             raise ValueError(f"state must have the keys {', '.join(sorted(kinds))}; got {', '.join(sorted(state))}")
-        self.f = _checks.array("state['f']", state["f"], (self.n,)).copy() if "f" in state else None
+        self.f = _checks.fitting("state['f']", state["f"], (self.n,)).copy() if "f" in state else None
         for key, (name, kind) in kinds.items():
-            setattr(self, name, _checks.array(f"state[{key!r}]", state[key], (None,)).copy() if kind is np.ndarray else kind(state[key]))
+            setattr(self, name, _checks.fitting(f"state[{key!r}]", state[key], (None,)).copy() if kind is np.ndarray else kind(state[key]))
 
     def _evaluate(self, t: float, y: Array) -> Array:
         """The field at (t, y), checked for what would corrupt the run silently."""
@@ -165,10 +165,11 @@ class Adaptive(Integrator):
     ) -> None:
         super().__init__(fun, t0, y0, t_bound, vectorized=vectorized, **extraneous)
         self.rtol = _checks.real("rtol", rtol, at_least=100 * np.finfo(float).eps)
-        self.atol = np.atleast_1d(_checks.array("atol", atol, (self.n,) if np.ndim(atol) else (), at_least=0.0))
+        tolerance = _checks.array("atol", atol, at_least=0.0)
+        self.atol = np.atleast_1d(_checks.array("atol", tolerance, (self.n,) if tolerance.ndim else ()))
         self.max_step = _checks.real("max_step", max_step, above=0.0, finite=False)
         if norm is not None and not callable(norm):
-            raise TypeError(f"norm must be a callable or None; got {norm!r}")
+            raise TypeError(f"norm must be a callable or None; got {_checks.show(norm)}")
         self.norm: Norm = rms_norm if norm is None else norm
         self._h = 0.0 if first_step is None else _checks.real("first_step", first_step, above=0.0)  # 0: not chosen yet
         self._error_old = 1.0
@@ -212,7 +213,7 @@ class Adaptive(Integrator):
         d0, d1 = self._norm_of((1.0,), (self.y,)), self._norm_of((1.0,), (f,))
         h = min(0.01 * d0 / d1 if d0 >= 1e-5 and d1 >= 1e-5 else 1e-6, left)
         y = np.empty_like(self.y)
-        if not combine(y, np.array([1.0, math.copysign(h, self.direction)]), (self.y, f)):
+        if h == 0.0 or not combine(y, np.array([1.0, math.copysign(h, self.direction)]), (self.y, f)):
             return h
         d2 = self._norm_of((1.0 / h, -1.0 / h), (self._evaluate(self.t + math.copysign(h, self.direction), y), f))
         slope = max(d1, d2)

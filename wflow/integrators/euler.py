@@ -25,7 +25,7 @@ class Euler(Integrator):
     fun, t0, y0, t_bound, vectorized
         As for ``scipy.integrate.OdeSolver``.
     dt : float
-        Step, positive whatever the direction of time.
+        Step, positive whatever the direction of time; must be given.
 
     Raises
     ------
@@ -37,9 +37,11 @@ class Euler(Integrator):
     order = 1
     _memory = (*Integrator._memory, "_origin")
 
-    def __init__(self, fun: Field, t0: float, y0: Array, t_bound: float, *, dt: float, vectorized: bool = False, **extraneous: Any) -> None:
+    def __init__(
+        self, fun: Field, t0: float, y0: Array, t_bound: float, *, dt: float | None = None, vectorized: bool = False, **extraneous: Any
+    ) -> None:
         super().__init__(fun, t0, y0, t_bound, vectorized=vectorized, **extraneous)
-        self.dt = _checks.real("dt", dt, above=0.0)
+        self.dt = _checks.real("dt", dt, above=0.0)  # None is refused, in words
         self._origin = self.t
 
     def _step_impl(self) -> tuple[bool, str | None]:

@@ -116,7 +116,7 @@ class RKC2(Adaptive):
         if spectral_radius is not None and not callable(spectral_radius):
             spectral_radius = _checks.real("spectral_radius", spectral_radius, at_least=0.0)
         self.spectral_radius = spectral_radius
-        rounding = math.isqrt(int(self.rtol / (10.0 * np.finfo(float).eps)))
+        rounding = math.isqrt(int(min(self.rtol, 1.0) / (10.0 * np.finfo(float).eps)))
         self.max_stages = max(2, min(_checks.integer("max_stages", max_stages, at_least=2), rounding))
         self._rho, self._vector = -1.0, np.empty(0)  # not estimated yet
         self._steps_at_estimate = self._stages_at_estimate = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,14 @@ def statewise_kl(log_p: npt.ArrayLike, log_q: npt.ArrayLike, weights: npt.ArrayL
     -------
     ndarray, shape (n_s,)
     """
-    log_p = _checks.array("log_p", log_p, (None, None), finite=False)
-    log_q = _checks.array("log_q", log_q, log_p.shape, finite=False)
-    weights = _checks.array("weights", weights, (log_p.shape[1],))
+    log_p = _log_density("log_p", log_p, (None, None))
+    log_q = _log_density("log_q", log_q, log_p.shape)
+    weights = _checks.array("weights", weights, (log_p.shape[1],), above=0.0)
     return _kernels.divergence(log_p, log_q, np.exp(log_p), np.exp(log_q), weights)
+
+
+def _log_density(name: str, value: npt.ArrayLike, shape: Sequence[int | None]) -> Array:
+    log_density = _checks.array(name, value, shape, finite=False)
+    if not (log_density <= np.log(_checks.LARGEST)).all():  # NaN included
+        raise ValueError(f"{name} must hold logarithms of densities, at most {np.log(_checks.LARGEST):.3g}; got {_checks.show(value)}")
+    return log_density

@@ -63,6 +63,7 @@ def evaluate(mdp: MDP, log_policy: npt.ArrayLike) -> PolicyEvaluation:
     ValueError, TypeError
         If `log_policy` has another shape, holds NaN, or is not normalised: ``sum_j w_j exp(log_policy_ij) = 1`` to 1e-8.
     """
+    mdp = _checks.instance("mdp", mdp, MDP, "a wflow.mdp.MDP")
     log_density = _checks.array("log_policy", log_policy, (mdp.n_states, mdp.n_actions), finite=False)
     with np.errstate(over="ignore"):
         mass = np.exp(log_density) @ mdp.actions.weights
@@ -85,11 +86,33 @@ def _evaluate(mdp: MDP, log_policy: Array, policy: Array | None = None) -> Polic
     return PolicyEvaluation(log_policy, policy, value, action_value, advantage, occupancy, float(mdp.initial @ value))
 
 
-def gibbs_policy(action_value: Array, weights: Array, temperature: float) -> tuple[Array, Array]:
+def gibbs_policy(action_value: npt.ArrayLike, weights: npt.ArrayLike, temperature: float) -> tuple[Array, Array]:
     """Soft maximum ``τ log sum_j w_j exp(Q_ij/τ)``, shape (n_s,), and the log density of π_G ∝ exp(Q/τ), shape (n_s, n_a).
 
-    Applied to Q_V = r + γ P V, the first is the soft Bellman operator T V (math.md §2). Needs τ > 0; stable for any Q.
+    Applied to Q_V = r + γ P V, the first is the soft Bellman operator T V (math.md §2). Stable for any Q.
+
+    Parameters
+    ----------
+    action_value : ndarray, shape (n_s, n_a)
+    weights : ndarray, shape (n_a,)
+        Of the actions; positive.
+    temperature : float
+        τ > 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
     """
+    Q = _checks.array("action_value", action_value, (None, None))
+    if Q.size == 0:
+        raise ValueError(f"action_value must have at least one state and one action; got shape {Q.shape}")
+    w = _checks.array("weights", weights, (Q.shape[1],), above=0.0)
+    return _gibbs_policy(Q, w, _checks.real("temperature", temperature, above=0.0))
+
+
+def _gibbs_policy(action_value: Array, weights: Array, temperature: float) -> tuple[Array, Array]:
+    """`gibbs_policy` without its checks."""
     top = action_value.max(axis=1, keepdims=True)
     exponent = (action_value - top) / temperature
     log_mass = np.log(np.einsum("ij,j->i", np.exp(exponent), weights))  # not BLAS, whose bits may depend on its threads

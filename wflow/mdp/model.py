@@ -70,7 +70,7 @@ class MDP:
             "reward": rewards,
             "transition": _fitting_transition(transition, n_s, n_a, gamma),
             "discount": gamma,
-            "temperature": _checks.real("temperature", temperature, at_least=0.0),
+            "temperature": _temperature(temperature),
             "initial": np.full(n_s, 1.0 / n_s) if initial is None else _checks.probability("initial", initial, (n_s,)),
             "states": _fitting_space("states", states, n_s, "row"),
             "actions": _fitting_space("actions", actions, n_a, "column"),
@@ -93,6 +93,12 @@ class MDP:
             f"MDP({self.n_states} states, {self.n_actions} actions, discount {self.discount:g}, temperature {self.temperature:g}, "
             f"{type(self.transition).__name__})"
         )
+
+
+def _temperature(temperature: float) -> float:
+    """0 or far enough from it that a reward divided by it stays finite."""
+    tau = _checks.real("temperature", temperature, at_least=0.0)
+    return tau if tau == 0.0 else _checks.real("temperature", tau, above=0.0)
 
 
 def _fitting_transition(transition: Any, n_s: int, n_a: int, discount: float) -> Transition:

@@ -8,7 +8,7 @@ import numpy as np
 
 from wflow import _checks
 from wflow._checks import Array
-from wflow.mdp.evaluation import PolicyEvaluation, _evaluate, gibbs_policy
+from wflow.mdp.evaluation import PolicyEvaluation, _evaluate, _gibbs_policy
 from wflow.mdp.model import MDP
 
 __all__ = ["Optimum", "optimum"]
@@ -60,19 +60,20 @@ def optimum(mdp: MDP, tolerance: float = 1e-12) -> Optimum:
     ----------
     mdp : MDP
     tolerance : float
-        Bound on the sup-norm Bellman residual, in units of max(1, max |Q*|).
+        Bound on the sup-norm Bellman residual, in units of max(1, max |Q*|, max |V*|).
 
     Raises
     ------
     RuntimeError
         If the residual does not come under the tolerance.
     """
+    mdp = _checks.instance("mdp", mdp, MDP, "a wflow.mdp.MDP")
     tolerance = _checks.real("tolerance", tolerance, above=0.0)
     residuals: list[float] = []
     _, log_policy = _improve(mdp, mdp.reward)
     for _ in range(_MAX_STEPS):
         evaluation = _evaluate(mdp, log_policy)
-        allowed = tolerance * max(1.0, float(np.abs(evaluation.action_value).max()))
+        allowed = tolerance * max(1.0, float(np.abs(evaluation.action_value).max()), float(np.abs(evaluation.value).max()))
         improved_value, log_policy = _improve(mdp, evaluation.action_value)
         residuals.append(float(np.abs(improved_value - evaluation.value).max()))
         stalled = len(residuals) > 1 and residuals[-1] > residuals[-2] / 2.0
@@ -87,7 +88,7 @@ def optimum(mdp: MDP, tolerance: float = 1e-12) -> Optimum:
 def _improve(mdp: MDP, action_value: Array) -> tuple[Array, Array]:
     """T V (n_s,) and the log density (n_s, n_a) that attains it, from Q (n_s, n_a)."""
     if mdp.temperature > 0.0:
-        return gibbs_policy(action_value, mdp.actions.weights, mdp.temperature)
+        return _gibbs_policy(action_value, mdp.actions.weights, mdp.temperature)
     rows, best = np.arange(mdp.n_states), action_value.argmax(axis=1)
     log_policy = np.full_like(action_value, -np.inf)
     log_policy[rows, best] = -np.log(mdp.actions.weights[best])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from wflow.mdp import _kernels
 __all__ = ["DenseTransition", "SparseTransition", "StructuredTransition", "Transition", "as_transition"]
 
 _TOLERANCE = 1e-8  # on row sums
+_PLAIN: tuple[Literal["C", "A", "W"], ...] = ("C", "A", "W")  # the one layout that the kernels are compiled for
 
 
 class Transition(ABC):
@@ -75,11 +76,11 @@ class DenseTransition(Transition):
 
     def expect(self, values: Array) -> Array:
         """``sum_k P_ijk values_k``, shape (n_s, n_a); O(n_s² n_a)."""
-        return _kernels.dense_expect(self.array, values)
+        return _kernels.dense_expect(self.array, _checks.fitting("values", values, self.shape[2:]))
 
     def policy_matrix(self, weighted_policy: Array) -> Array:
         """``sum_j weighted_policy_ij P_ijk``, shape (n_s, n_s); O(n_s² n_a)."""
-        return _kernels.dense_policy_matrix(self.array, weighted_policy)
+        return _kernels.dense_policy_matrix(self.array, _checks.fitting("weighted_policy", weighted_policy, self.shape[:2]))
 
     def to_dense(self) -> Array:
         """The array itself."""
@@ -114,9 +115,11 @@ class SparseTransition(Transition):
         given: Any = self.matrix
         if given.ndim != 2 or 0 in given.shape or given.shape[0] % given.shape[1]:
             raise ValueError(f"transition must have shape (n_s * n_a, n_s) where sparse; got {given.shape}")
-        matrix = sparse.csr_array(given, dtype=np.float64)
+        raw = sparse.csr_array(given)
+        data = _checks.array("transition", raw.data, at_least=0.0)
+        indices, indptr = (np.require(part, np.int32, _PLAIN) for part in (raw.indices, raw.indptr))
+        matrix = sparse.csr_array((data, indices, indptr), shape=raw.shape)
         rows, n_s = matrix.shape
-        _checks.array("transition", matrix.data, at_least=0.0)
         total: Array = matrix @ np.ones(n_s)
         _check_row_sums(total.reshape(n_s, rows // n_s))
         object.__setattr__(self, "matrix", matrix)
@@ -129,7 +132,7 @@ class SparseTransition(Transition):
 
     def expect(self, values: Array) -> Array:
         """``sum_k P_ijk values_k``, shape (n_s, n_a); O(stored entries)."""
-        expected: Array = self.matrix @ values
+        expected: Array = self.matrix @ _checks.fitting("values", values, self.shape[2:])
         return expected.reshape(self.shape[:2])
 
     def policy_matrix(self, weighted_policy: Array) -> Array | sparse.csr_array:
@@ -138,6 +141,7 @@ class SparseTransition(Transition):
         CSR if there are 500 states or more and at most 8 entries a row on average, else an array.
         """
         n_s, n_a, _ = self.shape
+        weighted_policy = _checks.fitting("weighted_policy", weighted_policy, (n_s, n_a))
         if n_s < self.SPARSE_FROM_STATES:
             return _kernels.csr_policy_matrix(self.matrix.data, self.matrix.indices, self.matrix.indptr, weighted_policy)
         pairs = np.arange(n_s * n_a + 1)
@@ -178,6 +182,7 @@ class StructuredTransition(Transition):
 
     def __post_init__(self) -> None:
         law = _checks.probability("law", self.law, (None,))
+        _checks.array("target", self.target)  # numbers at least, in rows of one length
         target = np.asarray(self.target)
         if target.dtype.kind not in "iu":
             raise TypeError(f"target must be an array of integers; got dtype {target.dtype}")
@@ -185,7 +190,7 @@ class StructuredTransition(Transition):
             raise ValueError(f"target must have shape (n_s, n_a) with n_s = {len(law)}, the length of law; got {target.shape}")
         if target.min() < 0 or target.max() >= len(law):
             raise ValueError(f"target must lie in 0..{len(law) - 1}; got values from {target.min()} to {target.max()}")
-        object.__setattr__(self, "target", np.ascontiguousarray(target, dtype=np.intp))
+        object.__setattr__(self, "target", np.require(target, np.intp, _PLAIN))
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "mixing", _checks.real("mixing", self.mixing, at_least=0.0, at_most=1.0))
 
@@ -197,10 +202,12 @@ class StructuredTransition(Transition):
 
     def expect(self, values: Array) -> Array:
         """``(1 − mixing) values[target] + mixing law·values``, shape (n_s, n_a); O(n_s n_a)."""
+        values = _checks.fitting("values", values, self.shape[2:])
         return _kernels.structured_expect(self.target, self.law, self.mixing, values)
 
     def policy_matrix(self, weighted_policy: Array) -> Array:
         """``sum_j weighted_policy_ij P_ijk``, shape (n_s, n_s); O(n_s n_a + n_s²)."""
+        weighted_policy = _checks.fitting("weighted_policy", weighted_policy, self.shape[:2])
         return _kernels.structured_policy_matrix(self.target, self.law, self.mixing, weighted_policy)
 
 

@@ -62,7 +62,7 @@ class Activation:
         """
         for argument, function in (("value", value), ("derivative", derivative)):
             if not hasattr(function, "py_func"):
-                raise TypeError(f"{argument} must be a function compiled with numba.njit; got {function!r}")
+                raise TypeError(f"{argument} must be a function compiled with numba.njit; got {_checks.show(function)}")
         return cls(name, (value, derivative))
 
 
@@ -81,5 +81,5 @@ def get(activation: ActivationLike, width: float | None = None) -> Activation:
     if width is None:
         return activation
     if not activation.radial:
-        raise ValueError(f"width must be left out for activation {name!r}: only 'rbf' has one; got {width!r}")
+        raise ValueError(f"width must be left out for activation {name!r}: only 'rbf' has one; got {_checks.show(width)}")
     return Activation(name, activation.pair, activation.singularity, _checks.real("width", width, above=0.0))

@@ -36,8 +36,7 @@ class Network:
     def __init__(self, activation: ActivationLike, states: Space, actions: Space, *, width: float | None = None,
                  algorithm: str = "auto") -> None:  # fmt: skip
         for name, space in (("states", states), ("actions", actions)):
-            if not isinstance(space, Space):
-                raise TypeError(f"{name} must be a wflow.spaces.Space; got {space!r}")
+            _checks.instance(name, space, Space, "a wflow.spaces.Space")
         self.activation: Activation = get(activation, width)
         self.states = states
         self.actions = actions
@@ -70,6 +69,8 @@ class Network:
 
     def forward(self, points: Array, weights: Array) -> Array:
         """f_ν (n_s, n_a) of the measure with points (N, m) and weights (N,)."""
+        points = _checks.fitting("points", points, (None, self.n_parameters))
+        weights = _checks.fitting("weights", weights, (len(points),))
         algorithm = self._choose(len(points))
         if algorithm == "hinge" and self._grid is not None:
             return hinge.forward(points, weights, self._grid)
@@ -85,6 +86,8 @@ class Network:
 
         Its first column is g_ν = sum_ij G_ij φ_ij, so the sum itself is ω0 times that column.
         """
+        points = _checks.fitting("points", points, (None, self.n_parameters))
+        signal = _checks.fitting("signal", signal, self.shape)
         algorithm = self._choose(len(points))
         if algorithm == "hinge" and self._grid is not None:
             return hinge.adjoint(points, self._grid, signal)

@@ -53,7 +53,8 @@ def agazzi_lu_bandit(
         If an argument is out of its range.
     """
     temperature = _checks.real("temperature", temperature, above=0.0)
-    states, actions = Space.point(), Space.midpoint(_checks.integer("n_actions", n_actions, at_least=1))
+    _, n_actions, n_teacher = _sizes(1, n_actions, n_teacher)
+    states, actions = Space.point(), Space.midpoint(n_actions)
     reward = temperature * _teacher(states, actions, seed, n_teacher, variance, normalise, bias)
     return MDP(reward=reward, transition=None, discount=0.0, temperature=temperature, states=states, actions=actions)
 
@@ -96,8 +97,8 @@ def agazzi_lu_grid(
     """
     temperature = _checks.real("temperature", temperature, above=0.0)
     discount = _checks.real("discount", discount, at_least=0.0, below=1.0)
-    states = Space.midpoint(_checks.integer("n_states", n_states, at_least=1))
-    actions = Space.midpoint(_checks.integer("n_actions", n_actions, at_least=1))
+    n_states, n_actions, n_teacher = _sizes(n_states, n_actions, n_teacher)
+    states, actions = Space.midpoint(n_states), Space.midpoint(n_actions)
     nearest = np.abs(actions.nodes - states.nodes.T).argmin(axis=1)
     transition = StructuredTransition(np.tile(nearest, (states.size, 1)), np.full(states.size, 1.0 / states.size), mixing)
     action_value = temperature * _teacher(states, actions, seed, n_teacher, variance, normalise, bias)
@@ -106,9 +107,20 @@ def agazzi_lu_grid(
     return MDP(reward=reward, transition=transition, discount=discount, temperature=temperature, states=states, actions=actions)
 
 
+def _sizes(n_states: int, n_actions: int, n_teacher: int) -> tuple[int, int, int]:
+    n_states = _checks.integer("n_states", n_states, at_least=1)
+    n_actions = _checks.integer("n_actions", n_actions, at_least=1)
+    n_teacher = _checks.integer("n_teacher", n_teacher, at_least=1)
+    _checks.memory("n_states", n_states, 16 * n_states**2)  # a policy matrix and its factors
+    _checks.memory("n_actions", n_actions, 32 * n_states * n_actions)
+    _checks.memory("n_teacher", n_teacher, 16 * n_states * n_actions * n_teacher)  # every neuron on every node
+    return n_states, n_actions, n_teacher
+
+
 def _teacher(states: Space, actions: Space, seed: int, n_teacher: int, variance: float, normalise: bool, bias: bool) -> Array:
     """f_teacher on all nodes, (n_s, n_a); rows of weights as in math.md §0, ReLU argument ``(k_s·s + b) + k_a·a``."""
-    n_teacher = _checks.integer("n_teacher", n_teacher, at_least=1)
+    for name, value in (("normalise", normalise), ("bias", bias)):
+        _checks.instance(name, value, bool, "True or False")
     deviation = np.sqrt(_checks.real("variance", variance, at_least=0.0))
     rng = np.random.default_rng(_checks.integer("seed", seed, at_least=0))
     weights = deviation * rng.standard_normal((n_teacher, states.dimension + actions.dimension + 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,9 @@ def garnet(n_states: int, n_actions: int, branching: int, *, seed: int = 0, disc
         raise ValueError(f"branching must be at most n_states = {n_states}; got {branching}")
     rng = np.random.default_rng(_checks.integer("seed", seed, at_least=0))
     n_pairs = n_states * n_actions
+    _checks.memory("n_states", n_states, 200 * n_states)
+    _checks.memory("n_actions", n_actions, 200 * n_pairs)
+    _checks.memory("branching", branching, 80 * n_pairs * branching)
     successors = np.stack([rng.choice(n_states, branching, replace=False) for _ in range(n_pairs)])
     cuts = np.sort(rng.random((n_pairs, branching - 1)), axis=1)
     probabilities = np.diff(cuts, axis=1, prepend=0.0, append=1.0)
@@ -80,9 +83,11 @@ def gridworld(
         If a cell lies off the grid, the goal is a wall, or a number is out of its range.
     """
     shape = _checks.integer("n_rows", n_rows, at_least=1), _checks.integer("n_columns", n_columns, at_least=1)
+    _checks.memory("n_rows", n_rows, 800 * shape[0])
+    _checks.memory("n_columns", n_columns, 800 * shape[0] * shape[1])
     slip = _checks.real("slip", slip, at_least=0.0, at_most=1.0)
     free = np.ones(shape, dtype=bool)
-    for wall in walls:
+    for wall in _listed(walls):
         free[_cell("walls", wall, shape)] = False
     end = _cell("goal", (shape[0] - 1, shape[1] - 1) if goal is None else goal, shape)
     if not free[end]:
@@ -115,9 +120,21 @@ def _landing(free: npt.NDArray[np.bool_], cells: npt.NDArray[np.intp]) -> npt.ND
 
 
 def _cell(name: str, cell: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
-    if len(cell) != 2 or not all(0 <= _checks.integer(name, x) < n for x, n in zip(cell, shape, strict=True)):
-        raise ValueError(f"{name} must be (row, column) on the {shape[0]} x {shape[1]} grid; got {cell!r}")
-    return int(cell[0]), int(cell[1])
+    allowed = f"(row, column) on the {shape[0]} x {shape[1]} grid"
+    try:
+        row, column = (_checks.integer(name, x) for x in cell)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {allowed}; got {_checks.show(cell)}") from None
+    if not (0 <= row < shape[0] and 0 <= column < shape[1]):
+        raise ValueError(f"{name} must be {allowed}; got {_checks.show(cell)}")
+    return row, column
+
+
+def _listed(walls: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    try:
+        return list(walls)
+    except TypeError:
+        raise TypeError(f"walls must be a sequence of (row, column); got {_checks.show(walls)}") from None
 
 
 def _from_successors(successors: npt.NDArray[np.intp], probabilities: npt.NDArray[np.float64], n_states: int) -> SparseTransition:

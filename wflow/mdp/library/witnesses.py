@@ -51,6 +51,8 @@ def chain(H: int, *, n_actions: int = 4, temperature: float = 0.0) -> MDP:
     """
     H = _checks.integer("H", H, at_least=1)
     n_actions = _checks.integer("n_actions", n_actions, at_least=2)
+    _checks.memory("H", H, 16 * (H + 2) ** 2)  # a policy matrix and its factors
+    _checks.memory("n_actions", n_actions, 32 * (H + 2) * n_actions)
     position = np.arange(H + 2)
     target = np.repeat(position[:, None] - 1, n_actions, axis=1)
     target[:, 0] = position + 1
