@@ -370,6 +370,20 @@ def test_a_worker_that_dies_idle_is_replaced(capfd):
     assert all(o.ok for o in outcomes)
 
 
+def test_a_worker_that_somebody_else_ends(capfd):
+    """SIGTERM while it is idle: it takes no more tasks, and whose turn it was has another."""
+
+    def end(outcome):
+        if outcome.index == 0:
+            os.kill(outcome.value, signal.SIGTERM)
+
+    outcomes = map_runs(tasks.pid, range(9), workers=2, done=end)
+    assert all(o.ok for o in outcomes)
+    (second,) = (o for o in outcomes if o.attempts == 2)
+    assert second.value != outcomes[0].value
+    assert capfd.readouterr().err == died(second.index, "SIGTERM")
+
+
 def test_a_worker_that_dies_amid_its_answer_is_noticed(capfd):
     first, second = map_runs(tasks.die_sending, range(2), workers=2)
     assert first.error == "its worker died twice (SIGKILL, perhaps for want of memory)"
