@@ -63,8 +63,8 @@ def recording() -> list[str]:
 def checkpoints() -> list[str]:
     """Seconds per checkpoint of a million particles."""
     import wflow
-    from wflow import checkpoint
-    from wflow.checkpoint import Checkpoint
+    from wflow.storage import checkpoint
+    from wflow.storage.checkpoint import Checkpoint
 
     flow, initial = setup("agazzi_lu_bandit", 1_000_000)
     y = flow.pack(initial)

@@ -201,7 +201,7 @@ def test_files_made_in_python_are_read_too(tmp_path, capsys):
 def test_unfinished_files_are_read(tmp_path, capsys):
     """Two runs planned, none begun: what a killed command leaves at worst."""
     from wflow import sweep
-    from wflow.collection import Collection
+    from wflow.storage.collection import Collection
 
     Collection.create(tmp_path / "fig1a.h5", sweep.plan("fig1a", ["flow.n_particles=5", "seeds=[0, 1]"]))
     for name in ("fig1a.h5", "fig1a.h5.parts"):
@@ -307,12 +307,12 @@ def test_read_only_folders(own, tmp_path, out, capsys):
 
 
 def test_folders_are_not_left_behind_when_the_file_cannot_be_made(own, out, capsys, monkeypatch):
-    from wflow import _disk
+    from wflow.storage import disk
 
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_disk, "replace", full)
+    monkeypatch.setattr(disk, "replace", full)
     check_refused(call("run", own, "--out", out), *capsys.readouterr(), ["No space left"], out)
 
 

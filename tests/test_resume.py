@@ -16,10 +16,11 @@ from toys.noise import Noise
 from toys.spiral import Spiral, crossing, script
 
 import wflow
-from wflow import checkpoint, storage
+from wflow import storage
 from wflow.loop import Status, solve
 from wflow.loop import open as open_run
 from wflow.record import every_step, geometric, linear
+from wflow.storage import checkpoint
 
 
 def same(resumed, whole):
@@ -235,7 +236,7 @@ def patched_writer(path):
     """As if the process that wrote the file were gone."""
     with h5py.File(path, "r+") as file:
         summary = {**open_run(path).stored.summary, "writer": {"host": platform.node(), "pid": 0, "started": ""}}
-        file["runs/000/summary"][1] = storage._file_format.pack_summary(9, summary)[0]
+        file["runs/000/summary"][1] = storage.file_format.pack_summary(9, summary)[0]
 
 
 def test_a_checkpoint_of_a_file_that_was_here_before_is_not_taken(tmp_path):

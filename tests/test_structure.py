@@ -16,7 +16,6 @@ import wflow
 
 ROOT = Path(wflow.__file__).parent
 
-# fmt: off
 # Rooms by floor. A room imports from floors below, and on its own floor without circles. A new module is given a floor here.
 FLOORS = [
     {"_jit", "_checks", "spaces"},
@@ -24,15 +23,11 @@ FLOORS = [
     {"measures", "mdp"},
     {"energies"},
     {"flows", "policies"},
-    {
-        "events", "schedules", "_pace", "progress", "record", "provenance", "_disk", "checkpoint", "_file_format", "_file_reader",
-        "_file_rows", "storage", "_parts", "collection", "plotting",
-    },
+    {"events", "schedules", "_pace", "progress", "record", "provenance", "storage", "plotting"},
     {"solution", "_signals", "_run", "_method", "_resume", "_xarray", "loop"},
     {"studies"},
     {"settings", "config", "experiment", "experiments", "sweep", "board", "report", "cli"},
 ]
-# fmt: on
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR = {"__init__", "__main__"}  # the front door stands above all floors
 

@@ -15,10 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from wflow import cli, collection, loop, sweep
-from wflow.collection import Collection
+from wflow import cli, loop, sweep
 from wflow.config import ConfigError
 from wflow.loop import Status
+from wflow.storage import collection
+from wflow.storage.collection import Collection
 
 OWN = """
 title = "three arms"

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from wflow import checkpoint, storage
+from wflow import storage
 from wflow._checks import Array
 from wflow._run import Run
-from wflow.checkpoint import Checkpoint
 from wflow.events import Events
 from wflow.provenance import plain, surroundings, this_process
 from wflow.record import Record, Recorder, final_arrays
 from wflow.solution import Status
+from wflow.storage import checkpoint
+from wflow.storage.checkpoint import Checkpoint
 
 __all__ = ["Keeper", "Start", "start_of"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow._file_format import MEANING
 from wflow.plotting.charts import coordinate_names
+from wflow.storage.file_format import MEANING
 
 if TYPE_CHECKING:
     import xarray

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from wflow.collection import Collection
     from wflow.loop import Solution
+    from wflow.storage.collection import Collection
 
 __all__ = ["app", "main"]
 
@@ -106,12 +106,12 @@ def run(
         name = config.load(experiment, changes).name
         file, figure = out / f"{name}.h5", out / f"{name}.png"
         if out.is_dir():
-            from wflow.collection import check_parts
+            from wflow.storage.collection import check_parts
 
             check_parts(file, force)
         _check_outputs(out, (file, figure), force)
         from wflow import sweep
-        from wflow.collection import Collection
+        from wflow.storage.collection import Collection
 
         plan = sweep.plan(experiment, changes, sweeps, seeds)
     made = _missing_folders(out)
@@ -139,7 +139,8 @@ def resume(
 ) -> int:
     """Go on where a file's runs stopped: bit for bit where the method is ours, else from their last step; begin those that are missing."""
     with _refusing():
-        from wflow import collection, loop, sweep
+        from wflow import loop, sweep
+        from wflow.storage import collection
 
         file = collection.named(file)
         plan = collection.plan_of(file)

@@ -88,8 +88,8 @@ def map_runs(
         Used instead of workers of our own, and not shut down: a ThreadPoolExecutor, a Dask client's ``get_executor()``, an
         ``MPIPoolExecutor``. It gets all tasks at once. Tasks that it loses are recorded as failed.
     threads : int or None
-        Threads that BLAS, OpenMP and Numba may use in a task. None: CPUs over workers (an executor does not tell its number of
-        workers, and is taken to have one for each task); in place, no limit.
+        Threads that BLAS, OpenMP and Numba may use in a task. None: CPUs over workers (an executor does not tell how many it has,
+        and is taken to have one for each task); in place, no limit. BLAS has one in threads of this process.
     store : path or None
         Folder where values are kept, a pickle for each task that succeeded, written as soon as it has. Called again with it,
         map_runs runs what is missing and returns the rest. Open only folders that you trust: pickles can run code.

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from wflow import _checks, collection
+from wflow import _checks
 from wflow._checks import Array
 from wflow.record import Layout, Record
+from wflow.storage import collection
 
 __all__ = ["Solution", "Status", "open", "open_all"]
 
@@ -211,7 +212,7 @@ class Solution:
 def open(path: str | os.PathLike[str], run: int = 0) -> Solution:  # noqa: A001
     """One run of a file, whether it is being written, was finished, or its writer was killed (`Status` says which).
 
-    While several runs of a file go on, they are in the folder beside it (`wflow.collection`); its name stands for them all the same.
+    While several runs of a file go on, they are in a folder beside it (`wflow.storage.collection`); its name stands for them still.
 
     States come back as measures where the flow said of which kind they are, else as flat arrays (n,).
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from wflow import config, experiment
 from wflow.board import board
-from wflow.collection import Collection
 from wflow.config import ConfigError
 from wflow.loop import solve
 from wflow.parallel import Outcome, map_runs
@@ -20,6 +19,7 @@ from wflow.progress import Heartbeat
 from wflow.record import Record
 from wflow.report import label
 from wflow.solution import Status
+from wflow.storage.collection import Collection
 
 __all__ = ["Job", "execute", "extend", "pending", "perform", "plan"]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wflow import _disk, checkpoint
-from wflow.checkpoint import Checkpoint
+from wflow.storage import checkpoint, disk
+from wflow.storage.checkpoint import Checkpoint
 
 numbers = st.one_of(st.floats(allow_nan=False), st.integers(-(2**200), 2**200), st.booleans(), st.none(), st.text(max_size=5))
 arrays = st.lists(st.floats(allow_nan=False), max_size=5).map(np.array)
@@ -70,7 +70,7 @@ def test_a_write_that_fails_leaves_the_one_before_and_nothing_else(tmp_path, mon
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_disk.os, "fsync", full)
+    monkeypatch.setattr(disk.os, "fsync", full)
     with pytest.raises(OSError, match=r"a\.h5\.checkpoint: No space left on device: cannot write it; the checkpoint before it is kept"):
         checkpoint.write(path, Checkpoint("id", 2.0, np.ones(5), None, {}))
     assert checkpoint.read(path).t == 1.0

@@ -48,6 +48,7 @@ class Rows:
         self._begin = self._end = self._offset = 0  # rows of the chunk in hand, and its place in the file
 
     def put(self, index: int, row: Array) -> None:
+        """Write a row (n,); OSError if there is no room."""
         if index >= self._end:
             self._extend(index)
         if os.pwrite(self._handle, row, self._offset + (index - self._begin) * self._size) != self._size:  # type: ignore[arg-type]

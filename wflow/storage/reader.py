@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow import _checks, checkpoint
+from wflow import _checks
 from wflow._checks import Array
-from wflow._file_format import FORMAT_VERSION, unpack_summary
 from wflow.provenance import has_ended
 from wflow.record import Layout, Record
+from wflow.storage import checkpoint
+from wflow.storage.file_format import FORMAT_VERSION, unpack_summary
 
 if TYPE_CHECKING:
     import h5py

@@ -3,7 +3,7 @@
 While the runs of ``fig1.h5`` go on, in this process or in others, everything is in the folder ``fig1.h5.parts``::
 
     plan.json           creator, format_version, writer (the process that owns the folder), base, plan
-    000.h5, 001.h5 ...  the runs that have begun, each with its checkpoint (`wflow.storage`, `wflow.checkpoint`)
+    000.h5, 001.h5 ...  the runs that have begun, each with its checkpoint (`wflow.storage.checkpoint`)
     000.heartbeat ...   how far they are, for progress displays
 
 Then they are copied into ``fig1.h5``, with the plan, and the parts of those that ended as meant are removed; the others stay, to be
@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from wflow import _disk, _file_format, storage
-from wflow._file_reader import opened
-from wflow._file_rows import reserve
-from wflow._parts import NOTHING, count, folder_of, load, named, part_of, plan_of, read, unbegun
 from wflow.provenance import has_ended, plain, this_process
 from wflow.record import Record
+from wflow.storage import disk, file_format, reader, writer
+from wflow.storage.parts import NOTHING, count, folder_of, load, named, part_of, plan_of, read, unbegun
+from wflow.storage.reader import opened
+from wflow.storage.rows import reserve
 
 if TYPE_CHECKING:
     import h5py
@@ -51,16 +51,16 @@ class Collection:
 
     def _own(self, base: bool) -> None:
         """Say in the folder what is to be run, whose it is, and whether the file holds the same runs."""
-        version = _file_format.FORMAT_VERSION
+        version = file_format.FORMAT_VERSION
         about = {"creator": "wflow", "format_version": version, "writer": this_process(), "base": base, "plan": self.plan}
 
         def write(file: BinaryIO) -> None:
             file.write(json.dumps(plain(about), indent=1).encode())
 
-        with _disk.said(self.folder, "begin there"):
+        with disk.said(self.folder, "begin there"):
             self.folder.mkdir(exist_ok=True)
             try:
-                _disk.replace(self.folder / "plan.json", write)
+                disk.replace(self.folder / "plan.json", write)
             except OSError:
                 with suppress(OSError):
                     self.folder.rmdir()  # if there is nothing else in it
@@ -77,7 +77,7 @@ class Collection:
         FileNotFoundError, NotADirectoryError, PermissionError, OSError
             If nothing can be written there.
         """
-        path = storage.check_target(path, force)
+        path = writer.check_target(path, force)
         check_parts(path, force)
         if folder_of(path).exists():
             shutil.rmtree(folder_of(path))
@@ -97,7 +97,7 @@ class Collection:
             As `plan_of`, or if nothing can be written there.
         """
         path, base = named(path), True
-        _disk.check_folder(path.parent)
+        disk.check_folder(path.parent)
         plan = plan_of(path) if plan is None else plan
         if folder_of(path).is_dir():
             about = load(path)
@@ -124,7 +124,7 @@ class Collection:
         if "method" not in stored.summary["provenance"]:  # it never began
             part.unlink(missing_ok=True)
         elif not part.exists():
-            with _disk.said(part, "write it"), _disk.temporary(part) as temporary:
+            with disk.said(part, "write it"), disk.temporary(part) as temporary:
                 with _new(temporary, self.path.stat().st_size) as file:
                     self._copy(file, self.path, run, 0)
                 os.replace(temporary, part)
@@ -134,13 +134,13 @@ class Collection:
         """Record why a run ended that could not do so itself: it was never begun, or its process died."""
         part = self.part(run)
         if not part.exists():
-            with storage.create(part, NOTHING, unbegun("failed", message, self.plan["runs"][run])) as writer:
-                writer.close(unbegun("failed", message, self.plan["runs"][run]), {})
+            with writer.create(part, NOTHING, unbegun("failed", message, self.plan["runs"][run])) as file:
+                file.close(unbegun("failed", message, self.plan["runs"][run]), {})
             return
-        stored = storage.read(part)
+        stored = reader.read(part)
         if stored.summary["status"] in ("running", "killed"):
-            with storage.reopen(stored, {**stored.summary, "status": "running"}) as writer:
-                writer.close({**stored.summary, "status": "killed", "message": message}, stored.finals)
+            with writer.reopen(stored, {**stored.summary, "status": "running"}) as file:
+                file.close({**stored.summary, "status": "killed", "message": message}, stored.finals)
 
     def assemble(self) -> None:
         """Copy all runs into the file, which replaces the one that was there; remove the parts of those that ended as meant.
@@ -154,7 +154,7 @@ class Collection:
         """
         records = list(self.records())
         sizes = {record.path: record.path.stat().st_size for record in records if record.path is not None and record.path.exists()}
-        with _disk.said(self.path, f"write it; the runs are in {self.folder}"), _disk.temporary(self.path) as temporary:
+        with disk.said(self.path, f"write it; the runs are in {self.folder}"), disk.temporary(self.path) as temporary:
             with _new(temporary, sum(sizes.values())) as file:
                 file["plan"] = np.frombuffer(json.dumps(plain(self.plan)).encode(), dtype=np.uint8)
                 for k, record in enumerate(records):
@@ -163,10 +163,10 @@ class Collection:
                     elif record.summary["status"] != "waiting":
                         self._copy(file, self.path, k, k)
                     else:
-                        group = _file_format.lay_out(file, NOTHING, None, k)
-                        group["summary"][:1] = _file_format.pack_summary(1, record.summary)
+                        group = file_format.lay_out(file, NOTHING, None, k)
+                        group["summary"][:1] = file_format.pack_summary(1, record.summary)
                     if record.summary["status"] == "killed":  # known here, where its process was
-                        file[f"runs/{k:03d}/summary"][...] = np.repeat(_file_format.pack_summary(1, record.summary), 2, axis=0)
+                        file[f"runs/{k:03d}/summary"][...] = np.repeat(file_format.pack_summary(1, record.summary), 2, axis=0)
                 file.flush()
                 os.fsync(file.id.get_vfd_handle())
             os.replace(temporary, self.path)
@@ -218,4 +218,4 @@ def _new(path: Path, size: int) -> h5py.File:
     except BaseException:
         file.close()
         raise
-    return _file_format.sign(file)
+    return file_format.sign(file)

@@ -6,16 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from toys.spiral import run
 
-from wflow import collection, loop
-from wflow.collection import Collection
+from wflow import loop
 from wflow.loop import Status
 from wflow.record import every_step
+from wflow.storage import collection
+from wflow.storage.collection import Collection
 
 
 def plan(n):
@@ -119,7 +121,7 @@ def test_a_full_disk_while_assembling_leaves_the_parts(tmp_path, monkeypatch):
 def test_failures_are_recorded_for_runs_that_could_not(tmp_path):
     runs = begun(tmp_path, n=3, done=[])
     runs.fail(0, "ValueError: no such policy")
-    body = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from toys.spiral import run; import os\n"
+    body = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from toys.spiral import run; import os\n"
     body += f"run({str(runs.part(1))!r}, t_end=1e9, progress=lambda t, values: t > 20.0 and os._exit(9))"
     assert subprocess.run([sys.executable, "-c", body], check=False).returncode == 9
     assert statuses(tmp_path / "a.h5") == ["failed", "killed", "waiting"]
@@ -155,7 +157,7 @@ def test_taken_up_from_the_file_a_run_goes_on(tmp_path):
 
 OWNER = """
 import sys
-from wflow.collection import Collection
+from wflow.storage.collection import Collection
 runs = Collection.create(sys.argv[1], {"runs": [{"provenance": {}}]})
 print("mine", flush=True)
 sys.stdin.read()

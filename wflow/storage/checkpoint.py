@@ -23,9 +23,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from wflow import _disk
 from wflow._checks import Array
 from wflow.provenance import plain
+from wflow.storage import disk
 
 __all__ = ["FORMAT_VERSION", "Checkpoint", "path_of", "read", "standing", "write"]
 
@@ -82,8 +82,8 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     def save(file: BinaryIO) -> None:
         np.savez(file, meta=text, y=checkpoint.y, **arrays, **finals)  # type: ignore[arg-type]
 
-    with _disk.said(path_of(path), "write it; the checkpoint before it is kept"):
-        _disk.replace(path_of(path), save)
+    with disk.said(path_of(path), "write it; the checkpoint before it is kept"):
+        disk.replace(path_of(path), save)
 
 
 def read(path: Path) -> Checkpoint | None:

@@ -1,4 +1,4 @@
-"""Where the runs under one name are (`wflow.collection` says how), and reading them there."""
+"""Where the runs under one name are (`wflow.storage.collection` says how), and reading them there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from wflow import _checks, _file_format, storage
-from wflow._file_reader import opened
+from wflow import _checks
 from wflow.record import Layout, Record
+from wflow.storage import file_format, reader
+from wflow.storage.reader import opened
 
 __all__ = ["NOTHING", "count", "folder_of", "load", "named", "part_of", "plan_of", "read", "unbegun"]
 
@@ -38,7 +39,7 @@ def named(path: str | os.PathLike[str]) -> Path:
 def count(path: str | os.PathLike[str]) -> int:
     """Number of runs under a name."""
     path = named(path)
-    return len(load(path)["plan"]["runs"]) if folder_of(path).is_dir() else storage.count(path)
+    return len(load(path)["plan"]["runs"]) if folder_of(path).is_dir() else reader.count(path)
 
 
 def read(path: str | os.PathLike[str], run: int = 0) -> Record:
@@ -51,15 +52,15 @@ def read(path: str | os.PathLike[str], run: int = 0) -> Record:
     """
     path = named(path)
     if not folder_of(path).is_dir():
-        return storage.read(path, run)
+        return reader.read(path, run)
     about = load(path)
     runs = about["plan"]["runs"]
     if not 0 <= _checks.integer("run", run) < len(runs):
         raise ValueError(f"run must be below {len(runs)}, the number of runs in {path}; got {run}")
     if part_of(path, run).exists():
-        return storage.read(part_of(path, run))
+        return reader.read(part_of(path, run))
     if about["base"] and path.exists():
-        return storage.read(path, run)
+        return reader.read(path, run)
     empty = np.empty((0, 2))
     return Record(NOTHING, empty, empty[:, 0], lambda _: iter(()), empty, unbegun("waiting", "not begun", runs[run]), {}, path)
 
@@ -93,8 +94,8 @@ def load(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{plan} does not exist: {folder_of(path)} is no folder of wflow, or not yet") from None
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{plan} is damaged: {error}") from error
-    if version > _file_format.FORMAT_VERSION:
-        raise ValueError(f"{plan} has format version {version}; this wflow reads up to {_file_format.FORMAT_VERSION}: upgrade wflow")
+    if version > file_format.FORMAT_VERSION:
+        raise ValueError(f"{plan} has format version {version}; this wflow reads up to {file_format.FORMAT_VERSION}: upgrade wflow")
     return about
 
 

@@ -16,6 +16,7 @@ from wflow.loop import Status, solve
 from wflow.loop import open as open_run
 from wflow.measures import ParticleMeasure
 from wflow.record import every_step, linear
+from wflow.storage import writer
 
 # --- what is in a file
 
@@ -230,7 +231,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_frame(tmp_path):
 @pytest.mark.parametrize("strike", range(2, 30))
 def test_an_interrupt_within_a_write_tears_no_frame(tmp_path, monkeypatch, strike):
     """A second Ctrl-C raises wherever it finds Python: after any of the writes that make up a frame."""
-    put, calls = storage.Rows.put, [0]
+    put, calls = writer.Rows.put, [0]
 
     def interrupted(self, index, row):
         put(self, index, row)
@@ -238,7 +239,7 @@ def test_an_interrupt_within_a_write_tears_no_frame(tmp_path, monkeypatch, strik
         if calls[0] == strike:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(storage.Rows, "put", interrupted)
+    monkeypatch.setattr(writer.Rows, "put", interrupted)
     solution = run(tmp_path / "a.h5", record=every_step("all"))
     whole = run(record=every_step("all"))
     assert solution.status is Status.INTERRUPTED

@@ -3,7 +3,7 @@
 Layout of a file, format version 1 (docs in the file itself: every dataset carries ``description``, ``unit``, ``shape``)::
 
     /                       attributes creator = "wflow", format_version, description
-    /plan                   of several runs, or of one of the command: JSON text of what was to be run (`wflow.collection`)
+    /plan                   of several runs, or of one of the command: JSON text of what was to be run (`wflow.storage.collection`)
     /runs/000, 001, ...     attributes id, state_kind, state_size
         counters   (3,)     valid rows of frames, of states, of events; written after the rows and flushed
         frames     (F, D+1) time and diagnostics; attribute columns
@@ -13,7 +13,7 @@ Layout of a file, format version 1 (docs in the file itself: every dataset carri
         static/*, finals/*  arrays known at the start, and at the end (NaN until then)
 
 HDF5's single-writer mode (SWMR) creates nothing after it begins; everything is laid out before, in a file under a temporary
-name that takes its own name only when complete. What a resume needs beside this is a small file of its own (`wflow.checkpoint`).
+name that takes its own name only when complete. What a resume needs beside this is a small file of its own (`wflow.storage.checkpoint`).
 """
 
 from __future__ import annotations

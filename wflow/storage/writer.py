@@ -1,8 +1,4 @@
-"""Writing a run to HDF5, frame by frame, so that no frame is lost; and the door to the room's other parts.
-
-`wflow._file_format` says what is in a file, `wflow._file_reader` reads it, `wflow.provenance` tells who wrote it,
-`wflow.checkpoint` keeps what a resume needs, `wflow.collection` keeps several runs under one name.
-"""
+"""Writing a run to HDF5, frame by frame, so that no frame is lost."""
 
 from __future__ import annotations
 
@@ -14,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow import _disk, _file_format
 from wflow._checks import Array
-from wflow._file_format import FORMAT_VERSION
-from wflow._file_reader import count, read
-from wflow._file_rows import Rows, reserve
-from wflow.provenance import plain, provenance, this_process
+from wflow.provenance import this_process
 from wflow.record import Layout, Record, Sink
+from wflow.storage import disk, file_format
+from wflow.storage.reader import count, read
+from wflow.storage.rows import Rows, reserve
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["FORMAT_VERSION", "RunWriter", "check_target", "count", "create", "plain", "provenance", "read", "reopen"]
+__all__ = ["RunWriter", "check_target", "create", "reopen"]
 
 _SLACK = 65536  # HDF5's own growth per frame stays far below this
 _FRAMES, _STATES, _EVENTS = range(3)
@@ -42,7 +37,7 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
         If its folder is missing, is none, or cannot be written to.
     """
     target = Path(path).absolute()
-    _disk.check_folder(target.parent)
+    disk.check_folder(target.parent)
     if target.exists():
         if not force:
             raise FileExistsError(f"path: {target} exists; choose another name, set resume to go on with it, or force to replace it")
@@ -99,11 +94,11 @@ def reopen(stored: Record, summary: Mapping[str, Any]) -> RunWriter:
 def _lay_out(target: Path, layout: Layout, summary: Mapping[str, Any], old: Record | None = None) -> RunWriter:
     import h5py
 
-    with _disk.said(target, "create the file; nothing was written"), _disk.temporary(target) as temporary:
+    with disk.said(target, "create the file; nothing was written"), disk.temporary(target) as temporary:
         file = h5py.File(temporary, "w", libver="latest", rdcc_nbytes=0)
         try:
-            reserve(file, 0, _file_format.size(layout) + (target.stat().st_size if old else 0) + _SLACK)
-            group = _file_format.lay_out(_file_format.sign(file), layout, old.run if old else None)
+            reserve(file, 0, file_format.size(layout) + (target.stat().st_size if old else 0) + _SLACK)
+            group = file_format.lay_out(file_format.sign(file), layout, old.run if old else None)
             file.flush()  # nothing that HDF5 still holds may come over what is written beside it
             writer = RunWriter(target, file, group, layout)
             if old:
@@ -173,7 +168,7 @@ class RunWriter(Sink):
 
     def close(self, summary: Mapping[str, Any], finals: Mapping[str, Array]) -> Record:
         """Write how the run ended, and read its record back."""
-        with _disk.said(self.path, "end the run; its frames are kept"):
+        with disk.said(self.path, "end the run; its frames are kept"):
             for name, value in finals.items():
                 self._group["finals"][name][...] = value
                 self._group["finals"][name].flush()
@@ -194,7 +189,7 @@ class RunWriter(Sink):
                 ends[kind] = (n + 1, mark)
             self._count(ends)
         except (OSError, RuntimeError) as error:
-            raise _disk.one_line(self.path, f"append frame {self._ends[_FRAMES][0]}; all before it are kept", error) from error
+            raise disk.one_line(self.path, f"append frame {self._ends[_FRAMES][0]}; all before it are kept", error) from error
         self._ends = ends
 
     def _reserve(self, size: int) -> None:
@@ -226,7 +221,7 @@ class RunWriter(Sink):
         self._count(self._ends)
 
     def _summarise(self, summary: Mapping[str, Any]) -> None:
-        slot = _file_format.pack_summary(self._sequence + 1, summary)
+        slot = file_format.pack_summary(self._sequence + 1, summary)
         self._sequence += 1
         self._group["summary"][self._sequence % 2] = slot[0]
         self._group["summary"].flush()
