@@ -139,6 +139,9 @@ def die_at_first(task):
     if how == "long":
         say(folder, "long begins")
         hear(folder, "one died")
+    if how in ("left", "right"):  # each waits for the other: they run side by side, or for ever
+        say(folder, how)
+        hear(folder, "left" if how == "right" else "right")
     time.sleep(0.2)
     return start, time.monotonic()
 
@@ -214,3 +217,11 @@ def threads(_):
 
     blas = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
     return (numba.config.NUMBA_NUM_THREADS, numba.get_num_threads()), blas, os.environ.get("OMP_NUM_THREADS")
+
+
+def compiled(x):
+    """x + 1, and Numba's threads, which run by then."""
+    import numba
+
+    threads = numba.get_num_threads()
+    return numba.njit(lambda y: y + 1)(x), threads
