@@ -19,14 +19,14 @@ ROOT = Path(wflow.__file__).parent
 # Rooms by floor. A room imports from floors below, and on its own floor without circles. A new module is given a floor here.
 FLOORS = [
     {"_jit", "_checks", "spaces"},
-    {"neurons", "integrators", "_task", "_pool", "parallel"},
+    {"neurons", "integrators", "_task", "_pool", "parallel", "engines"},
     {"measures", "mdp"},
     {"energies"},
     {"flows", "policies"},
     {"events", "schedules", "_pace", "progress", "record", "provenance", "storage", "plotting"},
     {"solution", "_signals", "_run", "_method", "_resume", "_xarray", "loop"},
     {"studies"},
-    {"settings", "config", "experiment", "experiments", "sweep", "board", "report", "cli"},
+    {"settings", "config", "experiment", "experiments", "sweep", "board", "report", "_refusals", "study_cli", "cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR = {"__init__", "__main__"}  # the front door stands above all floors

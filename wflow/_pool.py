@@ -12,6 +12,7 @@ import tokenize
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,7 +21,7 @@ from typing import Any
 
 from wflow._task import Place, Report, attempt, here, received
 
-__all__ = ["Signals", "Workers", "main_is_shared", "obstacle", "terminable"]
+__all__ = ["Signals", "Workers", "ctrl_c_masked", "main_is_shared", "obstacle", "terminable"]
 
 
 def _start_worker(threads: int) -> None:
@@ -79,7 +80,7 @@ class _Worker(ProcessPoolExecutor):
         super().__init__(1, mp_context=self._context, initializer=_start_worker, initargs=(threads,))
 
     def begin(self, call: bytes, threads: int) -> Future[Report]:
-        with _ctrl_c_masked():
+        with ctrl_c_masked():
             future = self.submit(_attempt, call, threads, here())
         # A pipe ends when all who may write have closed it: with our own copy open, one that dies amid a long value would hang us.
         self._result_queue._writer.close()  # type: ignore[attr-defined]
@@ -155,11 +156,12 @@ class Workers:
 
 
 @contextmanager
-def _ctrl_c_masked() -> Iterator[None]:
+def ctrl_c_masked() -> Iterator[None]:
     """A process started in here never sees Ctrl-C, not even before its first line: it inherits the mask."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # to start it later, for the process, would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -15,14 +15,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeAlias
 
-__all__ = ["Place", "Report", "Store", "attempt", "failure", "here", "load_blas", "one_line", "received"]
+__all__ = ["Place", "Report", "Store", "attempt", "failure", "here", "load_blas", "one_line", "received", "sent"]
 
 Place: TypeAlias = tuple[str, int, int]
 
@@ -55,15 +55,20 @@ def here() -> Place:
     return platform.node(), os.getpid(), threading.get_ident()
 
 
-def attempt(call: Any, threads: int | None, home: Place) -> Report:
-    """``function(task)`` for `call`, that pair or its pickle; the value is pickled where it has to travel to the process of `home`."""
+def attempt(call: Any, threads: int | None, home: Place, mark: object = None) -> Report:  # noqa: ARG001
+    """``function(task)`` for `call`, that pair or its pickle; the value is pickled where it has to travel to the process of `home`.
+
+    A `mark` tells an attempt from others alike, which Dask would take for one.
+    """
     start = time.perf_counter()
     away = here()[:2] != home[:2]
+    alone = here() == home or threading.current_thread() is threading.main_thread()
     try:
         function, task = pickle.loads(call) if isinstance(call, bytes) else call
         if threads is not None and not isinstance(call, bytes):
             load_blas()
-        with _limited(threads, None if away or here() == home else "openmp"):
+            import wflow._jit  # noqa: F401 (and Numba, for the same reason)
+        with nullcontext() if alone or not away else _blas_of_many(), _limited(threads, None if alone else "openmp"):
             start = time.perf_counter()
             value = function(task)
             seconds = time.perf_counter() - start
@@ -75,6 +80,26 @@ def attempt(call: Any, threads: int | None, home: Place) -> Report:
 def load_blas() -> None:
     """Load the BLAS of NumPy and that of SciPy: one that is loaded later escapes a limit. Workers have theirs in the environment."""
     import scipy.linalg  # noqa: F401
+
+
+_lock = threading.Lock()
+_limits: list[Any] = []  # what holds BLAS, once for each task
+
+
+@contextmanager
+def _blas_of_many() -> Iterator[None]:
+    """Hold BLAS to one thread until the last task in this process ends: it counts for all threads, and who ends first must not lift it."""
+    from threadpoolctl import threadpool_limits
+
+    with _lock:
+        _limits.append(_limits[0] if _limits else threadpool_limits(1, "blas"))
+    try:
+        yield
+    finally:
+        with _lock:
+            limit = _limits.pop()
+            if not _limits:
+                limit.restore_original_limits()
 
 
 @contextmanager
@@ -104,6 +129,16 @@ def _packed(value: Any) -> bytes:
         return pickle.dumps(value)
     except Exception as error:
         raise TypeError(f"the value does not pickle: {one_line(error)}") from error
+
+
+def sent(executor: Executor, call: Any, threads: int, mark: object) -> Future[Report]:
+    """An attempt by somebody's executor; that it refuses shows when the answer is `received`."""
+    try:
+        return executor.submit(attempt, call, threads, here(), mark)
+    except Exception as error:  # it is broken, or shut down
+        refused: Future[Report] = Future()
+        refused.set_exception(error)
+        return refused
 
 
 def received(future: Future[Report]) -> Report:

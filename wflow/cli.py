@@ -1,4 +1,4 @@
-"""The command: ``wflow list | run | resume | plot | info``. Bad input is one line on stderr and exit code 2, with nothing written.
+"""The command: ``wflow list | run | resume | plot | info | study``. Bad input is one line on stderr and exit code 2, with nothing written.
 
 Exit codes: 0 as meant, 1 a run that did not end as meant or a failure on the way, 2 bad input, 130 interrupted.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from wflow import study_cli
+from wflow._refusals import RefusedError, check_outputs, refusing
 
 if TYPE_CHECKING:
     from wflow.loop import Solution
@@ -27,16 +30,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure dynamics: mean-field softmax policy gradient and its kin. Start with `wflow run fig1a`.",
 )
+app.add_typer(study_cli.app, name="study")
 
 _Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 _Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 _Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Processes; 1: this one, one run after another.")]
 _Run = Annotated[int | None, typer.Option("--run", min=0, metavar="K", help="Only run K of the file, from 0.")]
-
-
-class _RefusedError(Exception):
-    """Bad input, said in one line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in words:
             raise
-        if isinstance(error, _RefusedError):
+        if isinstance(error, RefusedError):
             return _say(str(error), 2)
         if hasattr(error, "format_message"):  # of typer: the words on the command line do not fit
             return _say(f"{error.format_message()} (wflow --help shows what there is)", 2)
@@ -62,15 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say(text: str, code: int) -> int:
     print(f"wflow: {' '.join(text.split())}", file=sys.stderr)
     return code
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn what is said of bad input into a refusal."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise _RefusedError(str(error)) from error
 
 
 # --- commands -----------------------------------------------------------------------------------------------------------------
@@ -100,7 +91,7 @@ def run(
     debug: _Debug = False,  # noqa: ARG001 (main looks for it)
 ) -> int:
     """Run an experiment or a sweep: DIR/NAME.h5 with every run, DIR/NAME.png, and a table. A run that fails does not stop the others."""
-    with _refusing():
+    with refusing():
         from wflow import config
 
         name = config.load(experiment, changes).name
@@ -109,14 +100,14 @@ def run(
             from wflow.storage.collection import check_parts
 
             check_parts(file, force)
-        _check_outputs(out, (file, figure), force)
+        check_outputs(out, (file, figure), force)
         from wflow import sweep
         from wflow.storage.collection import Collection
 
         plan = sweep.plan(experiment, changes, sweeps, seeds)
     made = _missing_folders(out)
     try:
-        with _refusing():
+        with refusing():
             out.mkdir(parents=True, exist_ok=True)
             runs = Collection.create(file, plan, force=force)
     except BaseException:
@@ -138,7 +129,7 @@ def resume(
     debug: _Debug = False,  # noqa: ARG001
 ) -> int:
     """Go on where a file's runs stopped: bit for bit where the method is ours, else from their last step; begin those that are missing."""
-    with _refusing():
+    with refusing():
         from wflow import loop, sweep
         from wflow.storage import collection
 
@@ -194,13 +185,18 @@ def plot(
     debug: _Debug = False,  # noqa: ARG001
 ) -> None:
     """Draw a file: by default the gaps of its runs, by setting for a sweep; of a single run all that it has."""
-    with _refusing():
+    with refusing():
         from wflow import loop
+        from wflow.studies import chaos
 
+        if chaos.is_study(file):
+            check_outputs(file.parent, study_cli.figure_paths(chaos.open_study(file), file), force)
+            print("\n".join(map(str, study_cli.save_figures(chaos.open_study(file), file))))
+            return
         solutions = loop.open_all(file) if number is None else [loop.open(file, number)]
         stem = file.with_suffix("") if file.suffix == ".parts" else file
         figure = stem.with_suffix(".png" if what == "overview" else f".{what}.png") if out is None else out
-        _check_outputs(figure.parent, (figure,), force)
+        check_outputs(figure.parent, (figure,), force)
         _draw(solutions, figure, what)
     print(figure)
 
@@ -212,9 +208,13 @@ def info(
     debug: _Debug = False,  # noqa: ARG001
 ) -> None:
     """What a file holds: the table of its runs, where the time went, and what they were run with."""
-    with _refusing():
+    with refusing():
         from wflow import loop, report
+        from wflow.studies import chaos
 
+        if chaos.is_study(file):
+            study_cli.print_study(chaos.open_study(file))
+            return
         solutions = loop.open_all(file) if number is None else [loop.open(file, number)]
     report.print_table(solutions)
     report.print_origin(solutions)
@@ -227,18 +227,6 @@ def _draw(solutions: Sequence[Solution], path: Path, what: str = "overview") -> 
     from wflow import plotting
 
     plotting.save(plotting.plot(solutions, what), path)
-
-
-def _check_outputs(folder: Path, files: Sequence[Path], force: bool) -> None:
-    """Refuse before anything is computed what could not be written in the end; `folder` may still have to be made."""
-    ancestor = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not ancestor.is_dir():
-        raise NotADirectoryError(f"--out: {ancestor} is not a folder")
-    if not os.access(ancestor, os.W_OK):
-        raise PermissionError(f"--out: the folder {ancestor} cannot be written to")
-    for file in files:
-        if file.exists() and not force:
-            raise FileExistsError(f"{file} exists; --force replaces it, --out puts the results elsewhere")
 
 
 def _missing_folders(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
@@ -14,7 +15,7 @@ from typing import Any
 
 from wflow import _checks
 from wflow._pool import Signals, Workers, main_is_shared, obstacle, terminable
-from wflow._task import Report, Store, attempt, here, load_blas, one_line, received
+from wflow._task import Report, Store, attempt, here, load_blas, one_line, received, sent
 
 __all__ = ["Outcome", "map_runs"]
 
@@ -86,10 +87,11 @@ def map_runs(
         Spawned processes, at most; 1: none, in place, one task after another. None: one for each CPU that this process may use.
     executor : concurrent.futures.Executor or None
         Used instead of workers of our own, and not shut down: a ThreadPoolExecutor, a Dask client's ``get_executor()``, an
-        ``MPIPoolExecutor``. It gets all tasks at once. Tasks that it loses are recorded as failed.
+        ``MPIPoolExecutor`` (`wflow.engines`). It gets all tasks at once. Tasks that it loses are tried once more, each alone. Its
+        workers are sent no signal; under Dask, which takes back what has begun too, tasks in hand go on to their end, unheard.
     threads : int or None
         Threads that BLAS, OpenMP and Numba may use in a task. None: CPUs over workers (an executor does not tell how many it has,
-        and is taken to have one for each task); in place, no limit. BLAS has one in threads of this process.
+        and is taken to have one for each task); in place, no limit. BLAS has one in tasks that run in threads, as Dask's do.
     store : path or None
         Folder where values are kept, a pickle for each task that succeeded, written as soon as it has. Called again with it,
         map_runs runs what is missing and returns the rest. Open only folders that you trust: pickles can run code.
@@ -193,7 +195,7 @@ def _in_place(function: Callable[[Any], Any], ledger: _Ledger, threads: int | No
 
 
 def _on_executor(executor: Executor, function: Callable[[Any], Any], ledger: _Ledger, threads: int) -> None:
-    """All tasks at once; what the executor loses it may lose again, so it is recorded and not retried.
+    """All tasks at once; then those that it lost, one by one: Dask blames all that lay at a worker for its death.
 
     BLAS counts its threads per process, and may be told by one thread of it only: should the tasks run in threads of this process,
     it is held to one, so that sums come out as in ``wflow.solve`` elsewhere.
@@ -201,35 +203,34 @@ def _on_executor(executor: Executor, function: Callable[[Any], Any], ledger: _Le
     from threadpoolctl import threadpool_limits
 
     load_blas()
-    flights: dict[Future[Report], int] = {}
-    lost: list[str] = []
+    mark = uuid.uuid4().hex
+    rounds, flights = deque([ledger.missing]), dict[Future[Report], int]()
+    lost, failed = dict[int, str](), list[str]()
     with Signals() as signals, threadpool_limits(1, "blas"):
-        for index in ledger.missing:
-            try:
-                future = executor.submit(attempt, (function, ledger.tasks[index]), threads, here())
-            except Exception as error:  # it is broken, or shut down
-                future = Future()
-                future.set_exception(error)
-            flights[future] = index
-            future.add_done_callback(signals.inbox.put)
-        while flights:
+        while flights or (rounds and not (signals.heard or ledger.stopped)):
+            for index in [] if flights else rounds.popleft():
+                future = sent(executor, (function, ledger.tasks[index]), threads, (mark, index, index in lost))
+                flights[future] = index
+                future.add_done_callback(signals.inbox.put)
             if signals.heard or ledger.stopped:
                 for future in list(flights):
                     future.cancel()
-            ended = signals.wait()
+            ended = signals.wait() if flights else None
             if ended is None:
                 continue
             index, report = flights.pop(ended), received(ended)
-            if ended.cancelled() and (signals.heard or ledger.stopped):
+            if report.lost and (signals.heard or index not in lost):  # or taken back by us
+                lost[index] = report.lost
+                rounds.append([index])
                 continue
             if report.lost:
-                lost.append(report.lost)
-                report = Report(error=f"lost by the executor ({report.lost})")
-            ledger.enter(index, report, keep=not signals.heard)
+                failed.append(lost[index])
+                report = Report(error=f"lost by the executor ({lost[index]})")
+            ledger.enter(index, report, 2 if index in lost else 1, keep=not signals.heard)
     if signals.heard:
         raise KeyboardInterrupt
-    if lost:
-        _say(f"the executor lost {len(lost)} of {len(ledger.missing)} tasks ({lost[0]}); they are recorded as failed")
+    if failed:
+        _say(f"the executor lost {len(failed)} of {len(ledger.missing)} tasks ({failed[0]}); they are recorded as failed")
 
 
 def _calls(function: Callable[[Any], Any], ledger: _Ledger) -> dict[int, bytes] | None:

@@ -146,7 +146,7 @@ def execute(
     numbers : sequence of int
         Which of them.
     workers, executor
-        As ``wflow.parallel.map_runs``; every process must see the folder.
+        As ``wflow.parallel.map_runs``; one worker beside an executor is none. Every process must see the folder.
     force : bool
         As `Job`.
     quiet : bool
@@ -159,6 +159,7 @@ def execute(
     """
     plans = runs.plan["runs"]
     parts = [runs.plan["parts"][run["part"]] for run in plans]
+    workers = None if executor is not None and workers == 1 else workers
     jobs = [Job(parts[k], plans[k]["seed"], runs.take_up(k), plans[k]["provenance"], force) for k in numbers]
     ended, names, others = True, [label(run["provenance"]) for run in plans], set(range(len(plans))) - set(numbers)
     with board(names, runs.folder, finished=others, quiet=quiet) as show:

@@ -54,6 +54,10 @@ def _measure(measure: measures.ParticleMeasure) -> Any:
     return measure.points, measure.weights, measure.mean(), measure.covariance()
 
 
+def _bracket(distance: measures.distances.W2Result) -> Any:
+    return distance.lower, distance.upper, distance.gap
+
+
 def _energy(energy: energies.PolicyValue, points: Any = None) -> Any:
     measure = laws.student(energy.n_parameters, 1.0).sample(5, 0)
     found = energy.evaluate(measure)
@@ -103,6 +107,7 @@ RELU = energies.PolicyValue(BANDIT)
 POINTS = _RNG.integers(-4, 5, (6, 3)) / 4.0
 WEIGHTS = np.array([0.25, 0.25, 0.125, 0.125, 0.125, 0.125])
 CLOUD = measures.ParticleMeasure(POINTS, WEIGHTS)
+OTHER = measures.ParticleMeasure(POINTS[:4] + 0.5)
 FLOW = flows.WassersteinFlow(RELU)
 
 INTERVAL = {"n": 5, "low": -1.0, "high": 2.0}
@@ -175,6 +180,7 @@ def _measures() -> list[Call]:
 
     return [
         Call("ParticleMeasure", lambda **a: _measure(measures.ParticleMeasure(**a)), {"points": POINTS, "weights": WEIGHTS}),
+        Call("w2", lambda **a: _bracket(measures.distances.w2(**a)), {"mu": CLOUD, "nu": OTHER, "method": "auto", "gap": 1e-3, "seed": 3}),
         Call("Normal", drawn(laws.Normal), {"mean": 0.5, "variance": 2.0}),
         Call("Uniform", drawn(laws.Uniform), {"low": -1.0, "high": 2.0}),
         Call("Point", drawn(laws.Point), {"value": 0.5}),

@@ -2,5 +2,6 @@
 
 from wflow.energies.base import Energy, Evaluation
 from wflow.energies.policy_value import PolicyEvaluation, PolicyValue
+from wflow.energies.quadratic import QuadraticInteraction
 
-__all__ = ["Energy", "Evaluation", "PolicyEvaluation", "PolicyValue"]
+__all__ = ["Energy", "Evaluation", "PolicyEvaluation", "PolicyValue", "QuadraticInteraction"]

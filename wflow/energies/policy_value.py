@@ -134,6 +134,40 @@ class PolicyValue:
         variation: Array = points[:, 0] * self.network.adjoint(points, self._signal(self._policy(measure))[0])[:, 0]
         return variation
 
+    def signal(self, measure: ParticleMeasure) -> Array:
+        """``G_ij = ϱ_i w_j π_ij δ_ij`` (n_s, n_a), all that the field depends on; its rows sum to 0."""
+        return self._signal(self._policy(measure))[0]
+
+    def field(self, points: Array, signal: Array) -> Array:
+        """Velocity (K, m) at points (K, m) in the field of a signal, that of a measure at an earlier time or elsewhere included."""
+        return self.network.adjoint(points, signal)
+
+    def function_values(self, measure: ParticleMeasure) -> Array:
+        """f_ν modulo functions of s, as coordinates (n_s n_a,): the Euclidean distance of two is the L² distance of the functions.
+
+        The norm is that of the product of the state and action weights, both scaled to sum 1; "modulo" subtracts the mean over actions.
+        """
+        values: Array = self._coordinates(self.log_policy(measure)[None])[0]  # log π_ν is f_ν less a function of s
+        return values
+
+    def function_variance(self, measure: ParticleMeasure) -> float:
+        """∫ ‖ψ(·; ω) − f_ν‖² dν(ω) in the norm of `function_values`; ``E ‖f_{ν^N} − f_ν‖²`` is this over N for N points drawn from ν.
+
+        Cost O(N M), in blocks of a few MiB.
+        """
+        block = max(1, 2**19 // (self.mdp.states.size * self.mdp.actions.size))
+        norms = [np.square(self._coordinates(self.network.values(measure.points[k : k + block]))).sum(axis=1)
+                 for k in range(0, measure.size, block)]  # fmt: skip
+        mean = self.function_values(measure)
+        return float(measure.weights @ np.concatenate(norms) - mean @ mean)
+
+    def _coordinates(self, functions: Array) -> Array:
+        """Of functions (K, n_s, n_a), (K, n_s n_a)."""
+        states, actions = (space.weights / space.weights.sum() for space in (self.mdp.states, self.mdp.actions))
+        centred = functions - (functions @ actions)[:, :, None]
+        coordinates: Array = (centred * np.sqrt(states[:, None] * actions)).reshape(len(functions), -1)
+        return coordinates
+
     def invariant(self, measure: ParticleMeasure) -> Array | None:
         """ω0² − |ω̄|² of every particle (N,), which the flow keeps if σ is positively homogeneous (math.md §3); None for other neurons.
 

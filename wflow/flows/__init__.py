@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wflow.flows.base import Flow, Stepper
+from wflow.flows.stored_field import FieldEnergy, StoredField, TracerFlow
 from wflow.flows.wasserstein import WassersteinFlow
 
-__all__ = ["Flow", "Stepper", "WassersteinFlow"]
+__all__ = ["FieldEnergy", "Flow", "Stepper", "StoredField", "TracerFlow", "WassersteinFlow"]

@@ -97,4 +97,10 @@ class Network:
             return separable.adjoint(points, self.states.nodes, self.actions.nodes, self.activation.width, signal)
         return direct.adjoint(self.activation.pair, points, self._one_class(len(points)), *self._axes, signal[None, None])
 
-
+    def values(self, points: Array) -> Array:
+        """ψ(s_i, a_j; ω_n) of every neuron by itself, (K, n_s, n_a) for points (K, m): for a few neurons at a time."""
+        points = _checks.fitting("points", points, (None, self.n_parameters))
+        if self.activation.radial:
+            return separable.values(points, self.states.nodes, self.actions.nodes, self.activation.width)
+        alone = [(n, n + 1, 0, 0) for n in range(len(points))]
+        return direct.forward(self.activation.pair, points, np.ones(len(points)), alone, *self._axes)

@@ -9,7 +9,7 @@ import numpy as np
 from wflow._checks import Array
 from wflow._jit import blas_single_thread
 
-__all__ = ["adjoint", "forward"]
+__all__ = ["adjoint", "forward", "values"]
 
 _BLOCK = 256  # neurons per matrix product
 
@@ -60,3 +60,11 @@ def adjoint(points: Array, states: Array, actions: Array, width: float, signal: 
             out[block, 0] = value
             out[block, 1:] = points[block, :1] / width**2 * moments
     return out
+
+
+def values(points: Array, states: Array, actions: Array, width: float) -> Array:
+    """Every bump by itself, (K, n_s, n_a)."""
+    d_s = states.shape[1]
+    by_state, by_action = _factor(states, points[:, 1 : 1 + d_s], width), _factor(actions, points[:, 1 + d_s :], width)
+    found: Array = (points[:, :1] * by_state)[:, :, None] * by_action[:, None, :]
+    return found

@@ -1,0 +1,191 @@
+"""What the study measured, in memory and in one HDF5 file; its table and figures are made from this alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wflow._checks import Array
+from wflow.studies.chaos.analysis import rows
+from wflow.studies.table import Row, text, write_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Chaos", "Curve", "ProblemErrors", "is_study", "open_study"]
+
+_KIND = "wflow study chaos"
+_LAYOUT = """One group for each problem, in it one for each start (iid, qmc, quantised), in it one for each N with the errors of every seed:
+coupling (S, T), function (S, T; squared), copies (S, T; the same of the coupled copies), energy (S, T), bias (S, T; NaN where it was not
+measured), w2 (S, C, 6: value, lower, upper, and the same of the baseline; NaN where it was not computed). times (T,) and cloud_times (C,)
+are mean-field times. variances (T,): N times the expectation of copies. own/*: errors of the reference itself. exact/* (K, T): expected
+errors where they are known. table: one dataset for each column of the table of verdicts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Errors at one N, of S independent starts at T times; W2 at C times (`wflow.studies.chaos.errors` says what each is)."""
+
+    coupling: Array
+    function: Array
+    copies: Array
+    energy: Array
+    bias: Array
+    w2: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemErrors:
+    """Errors of a problem.
+
+    Attributes
+    ----------
+    name, group, outside : str
+        As `Problem`.
+    times, cloud_times : ndarray, shapes (T,), (C,)
+    reference, w2_size : int
+        Characteristics of the reference, and of the part of it that W2 is measured against (0: no W2).
+    own : mapping of str to ndarray
+        Errors of the reference: ``energy``, ``function`` (T,) from the one of half the size, ``w2`` (C,) bounds from twice the cloud,
+        ``replay`` (T,) what its particles lose in the stored field.
+    exact : mapping of str to ndarray, shape (K, T)
+        Expected errors of the i.i.d. starts where they are known: `Problem.exact`.
+    variances : ndarray, shape (T,)
+        N times the expectation of ``copies`` for i.i.d. starts.
+    curves : mapping
+        ``{start: {N: Curve}}``.
+    """
+
+    name: str
+    group: str
+    outside: str
+    times: Array
+    cloud_times: Array
+    reference: int
+    w2_size: int
+    own: Mapping[str, Array]
+    exact: Mapping[str, Array]
+    variances: Array
+    curves: Mapping[str, Mapping[int, Curve]]
+
+
+@dataclass(frozen=True, eq=False)
+class Chaos:
+    """The study's result.
+
+    Attributes
+    ----------
+    problems : mapping of str to ProblemErrors
+    about : mapping
+        The plan, provenance and wall ``seconds``.
+    """
+
+    problems: Mapping[str, ProblemErrors]
+    about: Mapping[str, Any]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Claims with what was measured, the theory's figure, and a verdict each."""
+        return [row for problem in self.problems.values() for row in rows(problem, self.about)]
+
+    def table(self) -> str:
+        """The rows as text."""
+        return text(self.rows)
+
+    def plot(self) -> dict[str, Figure]:
+        """A figure for each group of problems, by its name."""
+        from wflow.studies.chaos.figure import draw
+
+        return draw(self)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write the HDF5 file, at one stroke.
+
+        Raises
+        ------
+        FileExistsError
+            If it exists and `force` is not set.
+        """
+        import h5py
+
+        path = Path(path)
+        if path.exists() and not force:
+            raise FileExistsError(f"{path} exists; force replaces it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with h5py.File(partial, "w") as file:
+            file.attrs.update({"kind": _KIND, "layout": _LAYOUT, "about": json.dumps(self.about)})
+            for problem in self.problems.values():
+                _write(file.create_group(problem.name), problem)
+            write_rows(file.create_group("table"), self.rows)
+        partial.replace(path)
+
+
+def is_study(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a file of this study, whole and readable."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("kind") == _KIND)
+    except OSError:
+        return False
+
+
+def open_study(path: str | os.PathLike[str]) -> Chaos:
+    """Read a study's file.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else.
+    OSError
+        If it cannot be read.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        if file.attrs.get("kind") != _KIND:
+            raise ValueError(f"{path} is not a file of `wflow study chaos`")
+        problems = {name: _read(name, group) for name, group in file.items() if name != "table"}
+        about = json.loads(file.attrs["about"])
+    order = [problem["name"] for problem in about["problems"]]
+    return Chaos({name: problems[name] for name in order}, about)
+
+
+_VECTORS = ("times", "cloud_times", "variances")
+_NUMBERS = ("group", "outside", "reference", "w2_size")
+
+
+def _write(group: Any, problem: ProblemErrors) -> None:
+    group.attrs.update({name: getattr(problem, name) for name in _NUMBERS})
+    for name in _VECTORS:
+        group[name] = getattr(problem, name)
+    for name in ("own", "exact"):
+        part = group.create_group(name)
+        for key, values in getattr(problem, name).items():
+            part[key] = values
+    for kind, curve in problem.curves.items():
+        for n, found in curve.items():
+            for field in fields(Curve):
+                group[f"curves/{kind}/{n}/{field.name}"] = getattr(found, field.name)
+
+
+def _read(name: str, group: Any) -> ProblemErrors:
+    curves = {
+        kind: {n: Curve(**{field.name: sizes[str(n)][field.name][()] for field in fields(Curve)}) for n in sorted(map(int, sizes))}
+        for kind, sizes in group["curves"].items()
+    }
+    own, exact = ({key: values[()] for key, values in group[part].items()} for part in ("own", "exact"))
+    numbers: dict[str, Any] = {key: value.item() if isinstance(value, np.generic) else str(value) for key, value in group.attrs.items()}
+    vectors: dict[str, Any] = {key: group[key][()] for key in _VECTORS}
+    return ProblemErrors(name=name, own=own, exact=exact, curves=curves, **vectors, **numbers)
+
+

@@ -1,0 +1,116 @@
+"""``wflow study NAME``: a study's HDF5 file, its table and its figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wflow._refusals import check_outputs, refusing
+
+if TYPE_CHECKING:
+    from wflow.studies.chaos import Chaos
+
+__all__ = ["app", "figure_paths", "print_study", "save_figures"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Studies: a plan of runs, a table, figures.")
+
+FORMATS = (".png", ".pdf")
+
+
+@app.command()
+def chaos(
+    problems: Annotated[list[str], typer.Option("--problem", metavar="NAME", help="'bandit tanh', 'grid relu', 'linear', ...")] = [],  # noqa: B006
+    sizes: Annotated[str | None, typer.Option("--sizes", metavar="N,N,N", help="Particles; default 50,100,...,3200.")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=2, metavar="N", help="Starts of each size; default: as slopes need.")] = None,
+    w2_seeds: Annotated[int | None, typer.Option("--w2-seeds", min=0, metavar="N", help="For how many W2 is computed; default 4.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="S", help="Of everything random.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="A first look in half a minute.")] = False,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; default: one for each CPU.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="dask|mpi", help="Run on Dask's or MPI's workers.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for chaos.h5 and chaos_GROUP.png, .pdf.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001 (main looks for it)
+) -> int:
+    """Propagation of chaos: errors of N particles against the mean-field measure, and their rates; goes on where it stopped."""
+    from wflow.studies import chaos as study
+    from wflow.studies.chaos.plan import plan
+
+    file = out / "chaos.h5"
+    with refusing(OSError, ValueError, TypeError):
+        ladder = None if sizes is None else [_integer(word) for word in sizes.split(",")]
+        planned = plan(problems or None, sizes=ladder, seeds=seeds, w2_seeds=w2_seeds, seed=seed, quick=quick)
+        groups = dict.fromkeys(problem.group or problem.name for problem in planned.problems)
+        check_outputs(out, [file, *_paths(file, groups)], force)
+    with ExitStack() as stack:
+        with refusing(ValueError, TypeError, ImportError, RuntimeError):
+            executor = stack.enter_context(_executor(engine, workers))
+        try:
+            with refusing(FileExistsError):
+                found = study.run(
+                    problems or None, sizes=ladder, seeds=seeds, w2_seeds=w2_seeds, seed=seed, quick=quick, path=file, force=force,
+                    workers=None if executor else workers, executor=executor, progress=not quiet,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            print(f"wflow: interrupted; what has ended is kept in {file}.parts, the same command goes on", file=sys.stderr)
+            return 130
+        except RuntimeError as error:
+            print(f"wflow: {error}", file=sys.stderr)
+            return 1
+    figures = save_figures(found, file)
+    if not quiet:
+        print_study(found)
+        print(f"written: {file}, {', '.join(str(path) for path in figures)}")
+    return 0
+
+
+def _executor(engine: str | None, workers: int | None) -> AbstractContextManager[Executor | None]:
+    """That of the engine; none without."""
+    if engine is None:
+        return nullcontext()
+    from wflow import engines
+
+    return engines.engine(engine, workers)
+
+
+def _integer(word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise ValueError(f"--sizes must be integers with commas between them; got {word!r}") from None
+
+
+def _paths(file: Path, groups: Iterable[str]) -> list[Path]:
+    """Of the figures, one after the other for each group."""
+    return [file.with_name(f"{file.stem}_{group.replace(' ', '_')}{suffix}") for group in groups for suffix in FORMATS]
+
+
+def figure_paths(found: Chaos, file: Path) -> list[Path]:
+    """Where `save_figures` puts them."""
+    return _paths(file, dict.fromkeys(problem.group or problem.name for problem in found.problems.values()))
+
+
+def save_figures(found: Chaos, file: Path) -> list[Path]:
+    """The study's figures beside its file, PNG and PDF; their paths."""
+    from wflow import plotting
+
+    for group, figure in found.plot().items():
+        for path in _paths(file, [group]):
+            plotting.save(figure, path)
+    return figure_paths(found, file)
+
+
+def print_study(found: Chaos) -> None:
+    """The table, and where it came from in one line."""
+    from wflow.progress import duration
+
+    verdicts = [row.verdict for row in found.rows]
+    print(found.table())
+    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in ("holds", "fails", "undecided") if word in verdicts)
+    print(f"{counts}; seed {found.about['seed']}, {duration(found.about['seconds'])}")
