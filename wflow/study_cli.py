@@ -103,6 +103,7 @@ def save_figures(found: Chaos, file: Path) -> list[Path]:
     for group, figure in found.plot().items():
         for path in _paths(file, [group]):
             plotting.save(figure, path)
+            figure.set_layout_engine("none")  # it is laid out: the next format need not do it again
     return figure_paths(found, file)
 
 

@@ -276,3 +276,132 @@ def test_first_variation_at_no_points_is_empty(activation):
     for algorithm in ("auto", energy.network._best):
         energy = PolicyValue(energy.mdp, activation, algorithm=algorithm)
         assert energy.first_variation(measure, np.zeros((0, energy.n_parameters))).shape == (0,)
+
+
+@given(**problems, name=st.sampled_from(NAMES))
+def test_the_signal_is_all_that_the_field_depends_on(name, seed, **shape):
+    """`field` under the signal of a measure: its velocity at its own particles, the derivative of its first variation anywhere."""
+    case = problem(seed, name, **shape)
+    energy, measure = case.energy(), case.measure
+    signal = energy.signal(measure)
+    evaluation = energy.evaluate(measure)
+    np.testing.assert_array_equal(signal, evaluation.signal)
+    np.testing.assert_allclose(signal.sum(axis=1), 0.0, atol=BAR * scale(case))
+    np.testing.assert_array_equal(energy.field(measure.points, signal), evaluation.velocity)
+    points = case.rng.normal(0.0, 1.5, (4, measure.dimension))
+    variation = energy.first_variation(measure, points)
+    size = max(np.abs(variation).max(), scale(case))
+    np.testing.assert_allclose(points[:, 0] * energy.field(points, signal)[:, 0], variation, atol=BAR * size)
+    exact = np.einsum("ij,nij->n", signal, case.neurons(points) * np.ones((1, *case.mdp.reward.shape)))
+    np.testing.assert_allclose(variation, exact, atol=BAR * size)
+
+
+def norm_by_loops(case, function):
+    """‖f‖² modulo functions of s, (n_s, n_a): weighted sums over the nodes, written out."""
+    states, actions = case.mdp.states.weights, case.mdp.actions.weights
+    square = 0.0
+    for i, p in enumerate(states):
+        mean = sum(q * x for q, x in zip(actions, function[i], strict=True)) / sum(actions)
+        square += p / sum(states) * sum(q / sum(actions) * (x - mean) ** 2 for q, x in zip(actions, function[i], strict=True))
+    return square
+
+
+def functions(case, measure):
+    """f_ν by the oracle's neurons, (n_s, n_a)."""
+    return np.einsum("n,nij->ij", measure.weights, case.neurons(measure.points) * np.ones((1, *case.mdp.reward.shape)))
+
+
+def with_state_weights(case):
+    """The same problem with state nodes of unequal weights."""
+    from dataclasses import replace
+
+    from wflow.spaces import Space
+
+    states = Space(case.mdp.states.nodes, case.rng.uniform(0.1, 2.0, case.mdp.states.size))
+    old = case.mdp
+    mdp = MDP(reward=old.reward, transition=case.dense if old.discount else None, discount=old.discount, temperature=old.temperature,
+              initial=old.initial, states=states, actions=old.actions)  # fmt: skip
+    return replace(case, mdp=mdp)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["dense", "bandit"])
+def test_function_values_are_coordinates_of_the_function(name, kind):
+    """Their distance is the L² distance of the functions with unequal weights, by loops; a function of s more changes nothing."""
+    case = with_state_weights(problem(12, name, kind))
+    energy, mine = case.energy(), case.measure
+    rng = np.random.default_rng(1)
+    other = ParticleMeasure(rng.normal(0.0, 1.5, (3, mine.dimension)), rng.dirichlet(np.ones(3)))
+    values = [energy.function_values(measure) for measure in (mine, other)]
+    assert values[0].shape == (case.mdp.reward.size,)
+    difference = functions(case, mine) - functions(case, other)
+    exact = norm_by_loops(case, difference)
+    assert np.square(values[0] - values[1]).sum() == pytest.approx(exact, rel=1e-11)
+    shifted = difference + np.arange(1.0, 1.0 + len(difference))[:, None]
+    assert norm_by_loops(case, shifted) == pytest.approx(exact, rel=1e-11)
+    uniform = ParticleMeasure(np.zeros((1, mine.dimension)))  # f = 0 is the origin
+    np.testing.assert_allclose(energy.function_values(uniform), 0.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+def test_function_values_do_not_see_a_function_of_the_state(activation):
+    """Neurons that do not depend on the action, as heavy as one likes, beside the others."""
+    case = problem(13, activation, n=4)
+    deaf = np.random.default_rng(0).normal(0.0, 2.0, (3, case.measure.dimension))
+    deaf[:, 2] = 0.0  # [ω0, k_s, k_a, b]
+    energy, points = case.energy(), case.measure.points
+    with_them = ParticleMeasure(np.vstack([points, deaf]), np.concatenate([0.5 * case.measure.weights, np.full(3, 0.5 / 3)]))
+    without = ParticleMeasure(np.vstack([points, np.zeros((1, points.shape[1]))]), np.append(0.5 * case.measure.weights, 0.5))
+    np.testing.assert_allclose(energy.function_values(with_them), energy.function_values(without), atol=1e-13)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["dense", "bandit"])
+def test_function_variance_by_double_loop(name, kind):
+    """½ ∬ ‖ψ(ω) − ψ(ω')‖² dν dν, pair by pair."""
+    case = with_state_weights(problem(14, name, kind, n=6))
+    neurons = case.neurons(case.measure.points) * np.ones((1, *case.mdp.reward.shape))
+    pairs = sum(p * q * norm_by_loops(case, a - b) for p, a in zip(case.measure.weights, neurons, strict=True)
+                for q, b in zip(case.measure.weights, neurons, strict=True))  # fmt: skip
+    assert case.energy().function_variance(case.measure) == pytest.approx(pairs / 2.0, rel=1e-11)
+
+
+@pytest.mark.parametrize("name", ["tanh", "rbf"])
+def test_function_variance_in_blocks(name, monkeypatch):
+    """More neurons than one block takes: the sum over parts, with their weights."""
+    case = problem(15, name, n=50, n_s=60, n_a=70)
+    tiled = ParticleMeasure(np.tile(case.measure.points, (6, 1)), np.tile(case.measure.weights, 6) / 6.0)
+    assert tiled.size * case.mdp.reward.size > 2**20
+    assert case.energy().function_variance(tiled) == pytest.approx(case.energy().function_variance(case.measure), rel=1e-11)
+
+
+def test_function_variance_of_a_point_is_none():
+    case = problem(16, n=1)
+    assert case.energy().function_variance(case.measure) == pytest.approx(0.0, abs=1e-13)
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_function_variance_is_n_times_the_expected_squared_error(n):
+    """N particles drawn from a weighted measure, 4000 times."""
+    case = problem(17, "tanh", n=5)
+    energy, measure, rng = case.energy(), case.measure, np.random.default_rng(0)
+    exact, errors = energy.function_values(measure), []
+    for _ in range(4000 // n):
+        drawn = ParticleMeasure(measure.points[rng.choice(measure.size, n, p=measure.weights)])
+        errors.append(n * np.square(energy.function_values(drawn) - exact).sum())
+    variance = energy.function_variance(measure)
+    assert abs(np.mean(errors) - variance) < 4.0 * np.std(errors, ddof=1) / np.sqrt(len(errors))
+    assert np.std(errors) / np.sqrt(len(errors)) < 0.1 * variance
+
+
+def test_hooks_refuse_other_measures():
+    energy = problem(18).energy()
+    for call in (energy.signal, energy.function_values, energy.function_variance):
+        with pytest.raises(TypeError, match=r"^measure must be a ParticleMeasure; got None$"):
+            call(None)
+        with pytest.raises(ValueError, match=r"must have .*; got"):
+            call(ParticleMeasure(np.zeros((3, 3))))
+    with pytest.raises(ValueError, match=r"^points must have shape \(any, 4\); got \(2, 3\)$"):
+        energy.field(np.zeros((2, 3)), np.zeros(energy.network.shape))
+    with pytest.raises(ValueError, match=r"^signal must have shape \(4, 6\); got \(6, 4\)$"):
+        energy.field(np.zeros((2, 4)), np.zeros((6, 4)))

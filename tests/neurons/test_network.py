@@ -162,3 +162,34 @@ def test_arrays_of_another_shape_are_refused(activation):
     with pytest.raises(ValueError, match=r"^signal must have shape \(3, 4\); got \(4, 3\)$"):
         network.adjoint(points, signal.T)
     np.testing.assert_array_equal(network.forward(points.tolist(), weights.tolist()), network.forward(points, weights))
+
+
+@pytest.mark.parametrize(("states", "actions"), [("midpoint", "midpoint"), ("none", "random"), ("plane", "plane")])
+@pytest.mark.parametrize("name", ["relu", *ANALYTIC, "rbf"])
+def test_values_of_every_neuron_by_itself(name, states, actions):
+    """Against the twin, and against `forward` of one neuron of weight 1."""
+    problem = case(11, name, 30, 1 if states == "none" else 7, 9, states, actions)
+    network = problem.network()
+    values, exact = network.values(problem.points), problem.points[:, 0, None, None] * problem.neurons()[0]
+    assert values.shape == (30, *network.shape)
+    _, size = problem.forward()
+    for point, weight, value, phi in zip(problem.points, problem.weights, values, exact, strict=True):
+        assert np.abs(weight * (value - phi)).max() <= 10.0 * BAR * size.max()
+        alone = network.forward(point[None], np.ones(1))
+        assert np.abs(weight * (value - alone)).max() <= 10.0 * BAR * size.max()
+    total = network.forward(problem.points, problem.weights)
+    assert np.abs(np.tensordot(problem.weights, values, 1) - total).max() <= 10.0 * BAR * size.max()
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "rbf"])
+def test_values_of_none_and_of_a_wrong_shape(name):
+    network = Network(name, Space.midpoint(3), Space.midpoint(4))
+    m = network.n_parameters
+    assert network.values(np.zeros((0, m))).shape == (0, 3, 4)
+    points = np.ones((5, m))
+    kept = points.copy()
+    network.values(points)[:] = np.nan
+    np.testing.assert_array_equal(points, kept)
+    for bad in (points[:, :-1], points[0], points[None]):
+        with pytest.raises(ValueError, match=rf"^points must have shape \(any, {m}\); got"):
+            network.values(bad)

@@ -155,10 +155,10 @@ class PolicyValue:
 
         Cost O(N M), in blocks of a few MiB.
         """
+        mean = self.function_values(measure)
         block = max(1, 2**19 // (self.mdp.states.size * self.mdp.actions.size))
         norms = [np.square(self._coordinates(self.network.values(measure.points[k : k + block]))).sum(axis=1)
                  for k in range(0, measure.size, block)]  # fmt: skip
-        mean = self.function_values(measure)
         return float(measure.weights @ np.concatenate(norms) - mean @ mean)
 
     def _coordinates(self, functions: Array) -> Array:

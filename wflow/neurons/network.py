@@ -102,5 +102,7 @@ class Network:
         points = _checks.fitting("points", points, (None, self.n_parameters))
         if self.activation.radial:
             return separable.values(points, self.states.nodes, self.actions.nodes, self.activation.width)
+        if len(points) == 0:
+            return np.empty((0, *self.shape))
         alone = [(n, n + 1, 0, 0) for n in range(len(points))]
         return direct.forward(self.activation.pair, points, np.ones(len(points)), alone, *self._axes)

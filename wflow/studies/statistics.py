@@ -92,7 +92,7 @@ def fit(
     Raises
     ------
     ValueError
-        If there are too few sizes or samples, or a statistic is not positive.
+        If there are too few sizes or samples, or a statistic is not positive, for the samples or for a tenth of the draws.
     """
     compute = STATISTICS[_checks.choice("statistic", statistic, tuple(STATISTICS))]
     n = _checks.array("sizes", sizes, (None,), above=0.0)
@@ -114,14 +114,18 @@ def fit(
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have a mean of 0, or less with controls
         draws = np.stack([_replicates(*pair, compute, rng) for pair in zip(values, controlled, strict=True)])  # (K, R)
         logs = np.log(draws)
-    spread = np.array([np.subtract(*np.nanpercentile(row, [84.13, 15.87])) / 2.0 for row in logs])
+    finite = np.isfinite(logs).all(axis=0)
+    if finite.sum() < 0.9 * _REPLICATES:
+        counts = [len(sample) for sample in values]
+        raise ValueError(f"samples must be enough for the {statistic} to be positive in nearly all draws; got {counts}")
+    logs = logs[:, finite]
+    spread = np.array([np.subtract(*np.percentile(row, [84.13, 15.87])) / 2.0 for row in logs])
     weights = 1.0 / np.maximum(spread, 1e-12) ** 2
     line = _line(np.log(n), weights)
-    finite = np.isfinite(logs).all(axis=0)
-    low, high = np.percentile(line @ logs[:, finite], [2.5, 97.5])
+    low, high = np.percentile(line @ logs, [2.5, 97.5])
     value = float(line @ np.log(levels))
     constant = float(np.average(np.log(levels) - value * np.log(n), weights=weights))
-    return Slope(value, float(low), float(high), constant, levels, *np.nanpercentile(draws, [2.5, 97.5], axis=1))
+    return Slope(value, float(low), float(high), constant, levels, *np.exp(np.percentile(logs, [2.5, 97.5], axis=1)))
 
 
 def _line(x: Array, weights: Array) -> Array:
@@ -144,14 +148,16 @@ def _replicates(sample: Array, control: Array | float, compute: Callable[[Array,
 def judge_equal(low: float, high: float, theory: float, tolerance: float) -> tuple[Verdict, float]:
     """Whether an interval says that a rate is the theory's, to a tolerance, and the margin by which it does.
 
-    "holds": all of the interval lies within the tolerance; "fails": none of it; else "undecided". The margin is the distance from
-    the tolerance's ends, negative where it does not hold.
+    "holds": all of the interval lies within the tolerance; "fails": none of it, not even at twice its width; else "undecided". The
+    margin is the distance from the tolerance's ends, negative where it does not hold.
     """
     margin = tolerance - max(abs(low - theory), abs(high - theory))
-    apart = low > theory + tolerance or high < theory - tolerance
+    wide = (high - low) / 2.0
+    apart = low - wide > theory + tolerance or high + wide < theory - tolerance
     return ("holds" if margin >= 0.0 else "fails" if apart else "undecided"), margin
 
 
 def judge_below(low: float, high: float, bound: float) -> tuple[Verdict, float]:
     """Whether an interval says that a number lies below a bound, and the margin by which it does; as `judge_equal`."""
-    return ("holds" if high < bound else "fails" if low > bound else "undecided"), bound - high
+    wide = (high - low) / 2.0
+    return ("holds" if high < bound else "fails" if low - wide > bound else "undecided"), bound - high

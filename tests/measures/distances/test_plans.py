@@ -88,14 +88,6 @@ def test_duplicates_and_uneven_weights():
     check(plans.bsp(y, q, x, p, n_plans=3, seed=0), y, q, x, p)
 
 
-def test_the_same_index_coupling():
-    random = np.random.default_rng(5)
-    x, y = random.normal(size=(11, 3)), random.normal(size=(11, 3))
-    plan = plans.same_index(x, y)
-    check(plan, x, np.full(11, 1 / 11), y, np.full(11, 1 / 11))
-    assert plan.cost == pytest.approx(((x - y) ** 2).sum(axis=1).mean(), rel=1e-14)
-
-
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 50), ties=st.booleans())
 def test_split_cuts_at_the_weighted_quantile(seed, n, ties):

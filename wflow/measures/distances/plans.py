@@ -10,7 +10,7 @@ import numpy.typing as npt
 from wflow._checks import Array
 from wflow._jit import njit
 
-__all__ = ["Plan", "box", "bsp", "farthest", "north_west", "partition", "same_index", "split", "squared_distance"]
+__all__ = ["Plan", "box", "bsp", "farthest", "north_west", "partition", "split", "squared_distance"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -33,13 +33,6 @@ class Plan:
     columns: Indices
     mass: Array
     cost: float
-
-
-def same_index(x: Array, y: Array) -> Plan:
-    """The coupling of atom n with atom n, for clouds of equal size (N, m) and equal weights 1/N."""
-    index = np.arange(len(x))
-    mass = np.full(len(x), 1.0 / len(x))
-    return _plan(x, y, index, index, mass)
 
 
 def bsp(x: Array, p: Array, y: Array, q: Array, *, n_plans: int = 8, seed: int = 0) -> Plan:

@@ -75,7 +75,7 @@ def _finish(axes: Any, problems: Sequence[ProblemErrors]) -> None:
             ax.xaxis.set_minor_locator(NullLocator())
             ax.xaxis.set_major_formatter(lambda n, _: f"{n:.0f}")
         if ax.get_legend_handles_labels()[1]:
-            ax.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1 if ax in axes[0] else 2, handlelength=2)
+            ax.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1 if ax in axes[0] else 2, handlelength=3.5)
 
 
 def _name(problem: ProblemErrors) -> str:

@@ -18,12 +18,14 @@ from wflow.studies.chaos.problems import BUILT_IN, Problem, built_in
 __all__ = ["DEFAULT_SIZES", "Plan", "plan"]
 
 DEFAULT_SIZES = (50, 100, 200, 400, 800, 1600, 3200)
-_PARTICLES = 100_000  # of all seeds of a size, about: small sizes are cheap and get more seeds, but for
-_FEWEST, _MOST = 48, 512
-_FEW = 12  # seeds of quasi-Monte-Carlo and quantised starts, which hardly differ
-_HALVES = 800  # largest size at which the bias of E is measured
+_PARTICLES = {"grid": 24_000}  # of all seeds of a size, about: small sizes are cheap and get more seeds,
+_CHEAP = 32_000  # where a particle costs less, too,
+_FEWEST, _MOST = 20, 128  # within these
+_FEW = 24  # seeds of quasi-Monte-Carlo and quantised starts
+_HALVES = 400  # largest size at which the bias of E is measured
 _W2_SEEDS = 4
-_QUICK_SIZES, _QUICK_SEEDS, _QUICK_W2 = (50, 100, 200, 400), 24, 2
+_QUICK_PROBLEMS = ("bandit tanh", "bandit relu", "linear")
+_QUICK_SIZES, _QUICK_SEEDS, _QUICK_W2 = (32, 64, 128, 256), 12, 1
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,14 @@ class Plan:
     seeds : mapping
         ``{problem name: {N: number of i.i.d. starts}}``.
     w2_seeds : int
-        Starts of each size, i.i.d. and others, for which W2 is computed.
+        I.i.d. starts of each size for which W2 is computed.
     other_sizes : mapping
         ``{"qmc": (...), "quantised": (...)}``.
     seed : int
         Of everything random.
     fraction, w2_fraction : float
-        Of the smallest error measured, what the reference's own may be: in f and in E; in W2, where squares add up.
+        Of the smallest error measured, what the reference's own may be: in f and in E; in W2, where squares add up, so that W2 against a
+        cloud that is r W2 from the truth is off by about r²/2 of itself.
     """
 
     problems: tuple[Problem, ...]
@@ -53,8 +56,8 @@ class Plan:
     w2_seeds: int
     other_sizes: Mapping[str, tuple[int, ...]]
     seed: int
-    fraction: float = 0.1
-    w2_fraction: float = 0.5
+    fraction: float = 0.25
+    w2_fraction: float = 0.65
 
     def times(self, problem: Problem) -> Array:
         """T/64, T/32, ..., T: where errors are measured."""
@@ -74,9 +77,9 @@ class Plan:
 
     def pilot(self, problem: Problem, reference: str, w2_size: int) -> list[Task]:
         """A few runs of the largest size of each curve: how small errors get."""
-        return [Task(problem, kind, max(sizes), (0, 1, 2, 3), self.seed, reference) for kind, sizes in self.curves().items()] + [
-            Task(problem, kind, max(sizes), (0,), self.seed, reference, w2_size) for kind, sizes in self.curves().items()
-        ]
+        runs = [Task(problem, kind, max(sizes), numbers, self.seed, reference) for kind, sizes in self.curves().items()
+                for numbers in ([(0, 1)] if kind == "iid" else [tuple(range(k, k + 4)) for k in range(0, _FEW // 2, 4)])]  # fmt: skip
+        return [*runs, Task(problem, "iid", max(self.sizes), (0,), self.seed, reference, w2_size if self.w2_seeds else 0)]
 
     def tasks(self, problem: Problem, reference: str, w2_size: int) -> list[Task]:
         """All runs of a problem, in tasks of a few seconds or less; W2 one start at a time."""
@@ -85,7 +88,7 @@ class Plan:
             for n in sizes:
                 count = self.seeds[problem.name][n] if kind == "iid" else _FEW
                 halves = kind == "iid" and n <= max(_HALVES, self.sizes[0])
-                with_w2 = min(self.w2_seeds, count)
+                with_w2 = min(self.w2_seeds, count) if kind == "iid" else 0
                 found += [Task(problem, kind, n, (k,), self.seed, reference, w2_size, halves) for k in range(with_w2)]
                 step = max(1, 4000 // (n + 50))
                 for k in range(with_w2, count, step):
@@ -109,9 +112,11 @@ def plan(
     quick: bool = False,
 ) -> Plan:
     """The study that `wflow.studies.chaos.run` would run; its arguments and errors are described there."""
+    if problems is not None and not isinstance(problems, (str, Problem, Sequence)):
+        raise TypeError(f"problems must be names or wflow.studies.chaos.Problem; got {_checks.show(problems)}")
     if isinstance(problems, (str, Problem)):
         problems = [problems]
-    given = BUILT_IN if problems is None else tuple(problems)
+    given = tuple(problems) if problems is not None else _QUICK_PROBLEMS if quick else BUILT_IN
     if not given:
         raise ValueError("problems must be one or more; got none")
     chosen = tuple(_problem(problem) for problem in given)
@@ -121,9 +126,11 @@ def plan(
     ladder = _sizes(sizes if sizes is not None else _QUICK_SIZES if quick else DEFAULT_SIZES)
     count = seeds if seeds is not None else _QUICK_SEEDS if quick else None
     w2_count = _checks.integer("w2_seeds", w2_seeds if w2_seeds is not None else _QUICK_W2 if quick else _W2_SEEDS, at_least=0)
-    others = {"qmc": _powers(ladder), "quantised": tuple(n for n in ladder if 4 * n <= ladder[-1]) or ladder[:2]}
+    others = {"qmc": _powers(ladder), "quantised": tuple(n for n in ladder if 16 * n <= ladder[-1])[:3]}
+    if len(others["quantised"]) < 2:
+        others["quantised"] = ladder[:2]
     return Plan(
-        chosen, ladder, {problem.name: _seeds(ladder, count) for problem in chosen}, w2_count, others,
+        chosen, ladder, {problem.name: _seeds(problem, ladder, count) for problem in chosen}, w2_count, others,
         _checks.integer("seed", seed, at_least=0),
     )  # fmt: skip
 
@@ -154,14 +161,15 @@ def _sizes(given: Sequence[int]) -> tuple[int, ...]:
 
 
 def _powers(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """Powers of two, where Sobol points are balanced, between the first size and a quarter of the last; three at least."""
-    low, high = math.ceil(math.log2(sizes[0])), math.floor(math.log2(sizes[-1] / 4))
-    return tuple(2**k for k in range(low, max(high, low + 2) + 1))
+    """Powers of two, where Sobol points are balanced, between the first size and a sixth of the last; two at least."""
+    low, high = math.ceil(math.log2(sizes[0])), math.floor(math.log2(sizes[-1] / 6))
+    return tuple(2**k for k in range(low, max(high, low + 1) + 1))
 
 
-def _seeds(sizes: tuple[int, ...], given: int | Mapping[int, int] | None) -> dict[int, int]:
+def _seeds(problem: Problem, sizes: tuple[int, ...], given: int | Mapping[int, int] | None) -> dict[int, int]:
     if given is None:
-        return {n: int(np.clip(_PARTICLES // n, _FEWEST, _MOST)) for n in sizes}
+        particles = _PARTICLES.get(problem.group, _CHEAP)
+        return {n: int(np.clip(particles // n, _FEWEST, _MOST)) for n in sizes}
     if isinstance(given, Mapping):
         if set(given) != set(sizes):
             raise ValueError(f"seeds must give a number for each of the sizes {list(sizes)}; got {_checks.show(dict(given))}")

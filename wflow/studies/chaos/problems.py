@@ -12,6 +12,7 @@ import numpy as np
 from wflow import _checks, mdp
 from wflow._checks import Array
 from wflow.energies import PolicyValue, QuadraticInteraction
+from wflow.flows import WassersteinFlow
 from wflow.measures import laws
 from wflow.studies.chaos.linear import Constants
 
@@ -53,6 +54,11 @@ class Problem:
         if not callable(self.make):
             raise TypeError(f"make must be callable; got {_checks.show(self.make)}")
         _checks.real("horizon", self.horizon, above=0.0)
+        try:
+            hash(self.arguments)
+            dict(self.arguments)
+        except (TypeError, ValueError):
+            raise TypeError(f"arguments must be a tuple of (name, hashable value) pairs; got {_checks.show(self.arguments)}") from None
         if not isinstance(self.group, str) or not isinstance(self.outside, str):
             raise TypeError(f"group and outside must be text; got {_checks.show((self.group, self.outside))}")
 
@@ -93,7 +99,8 @@ def _build(problem: Problem) -> tuple[Any, laws.Product]:
     for name in ("value", "velocity", "signal", "field", "function_values", "function_variance"):
         if not callable(getattr(energy, name, None)):
             raise TypeError(f"the energy of problem {problem.name} must have a method {name}; got {_checks.show(energy)}")
-    _checks.instance("law", law, laws.Product, "a wflow.measures.laws.Product")
+    WassersteinFlow(energy)  # says what else an energy must have
+    _checks.instance("law", law, laws.Product, "a wflow.measures.laws.Product").qmc(2, 0)  # says if a factor has no quantiles
     return energy, law
 
 

@@ -23,10 +23,11 @@ __all__ = ["Chaos", "Curve", "ProblemErrors", "is_study", "open_study"]
 
 _KIND = "wflow study chaos"
 _LAYOUT = """One group for each problem, in it one for each start (iid, qmc, quantised), in it one for each N with the errors of every seed:
-coupling (S, T), function (S, T; squared), copies (S, T; the same of the coupled copies), energy (S, T), bias (S, T; NaN where it was not
-measured), w2 (S, C, 6: value, lower, upper, and the same of the baseline; NaN where it was not computed). times (T,) and cloud_times (C,)
-are mean-field times. variances (T,): N times the expectation of copies. own/*: errors of the reference itself. exact/* (K, T): expected
-errors where they are known. table: one dataset for each column of the table of verdicts."""
+coupling (S, T), sup (S, T; its largest value until then), function (S, T; squared), copies (S, T; the same of the coupled copies),
+energy (S, T), bias (S, T; NaN where it was not measured), w2 (S, C, 6: value, lower, upper, and the same of the baseline; NaN where it was
+not computed). times (T,) and cloud_times (C,) are mean-field times. variances (T,): N times the expectation of copies. own/*: errors of
+the reference itself. exact/* (K, T): expected errors where they are known. table: one dataset for each column of the table of
+verdicts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Curve:
     """Errors at one N, of S independent starts at T times; W2 at C times (`wflow.studies.chaos.errors` says what each is)."""
 
     coupling: Array
+    sup: Array
     function: Array
     copies: Array
     energy: Array

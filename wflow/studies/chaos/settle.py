@@ -19,6 +19,7 @@ from wflow.studies.chaos.problems import Problem
 __all__ = ["Chosen", "settle", "smallest"]
 
 _LARGEST = 2**17  # characteristics
+_SAFETY = 0.7  # of the fractions: a pilot knows the smallest errors roughly
 _STRIDE = 8  # most by which the size grows at once
 
 
@@ -100,7 +101,7 @@ def _judge(study: Plan, half: Path, whole: Path, measured: Mapping[str, Array]) 
     smaller, reference = references.load(half), references.load(whole)
     own = references.compare(smaller, reference)
     w2_size, own["w2"] = _w2_size(study, reference, measured["w2"])
-    allowed = {"energy": study.fraction, "function": study.fraction, "w2": study.w2_fraction}
+    allowed = {"energy": _SAFETY * study.fraction, "function": _SAFETY * study.fraction, "w2": study.w2_fraction}
     short = max(float((own[name] / (share * measured[name])).max()) for name, share in allowed.items())
     own["replay"] = reference.replay
     return Chosen(str(whole), reference.size, w2_size, own, reference.variances), short
@@ -120,7 +121,7 @@ def _w2_size(study: Plan, reference: references.Reference, smallest_w2: Array) -
 
 def smallest(pilot: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """Of several sets of errors the smallest, by time: root mean squares of E and f over the seeds of each, and W2."""
-    sets = [found for found in pilot if len(found["energy"]) > 1]
+    sets = [found for found in pilot if len(found["energy"]) > 1]  # W2's own tasks have one seed
     w2 = np.concatenate([found["w2"][:, :, 0] for found in pilot])
     w2 = w2[~np.isnan(w2).any(axis=1)]
     return {

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wflow import provenance
+from wflow import _checks, provenance
 from wflow._checks import Array
 from wflow.parallel import map_runs
 from wflow.studies._progress import Tell, telling
@@ -46,10 +46,10 @@ def run(
     Parameters
     ----------
     problems : sequence of str or Problem, or None
-        Names such as "bandit tanh", "grid relu", "linear", or problems of your own; None: `BUILT_IN`.
+        Names such as "bandit tanh", "grid relu", "linear", or problems of your own; None: `BUILT_IN`, with `quick` without the grid.
     sizes : sequence of int or None
         N of the i.i.d. starts: three or more, increasing, even. None: 50, 100, ..., 3200. Quasi-Monte-Carlo and quantised starts
-        take sizes up to a quarter of the largest.
+        take the smaller sizes.
     seeds : int, mapping or None
         Independent starts for each N, of all or ``{N: number}``; None: as many as the slopes need, more where N is small.
     w2_seeds : int or None
@@ -89,18 +89,30 @@ def run(
     of a worker: the reference, 65 signals four times over.
     """
     study = plan(problems, sizes=sizes, seeds=seeds, w2_seeds=w2_seeds, seed=seed, quick=quick)
+    if path is not None and not isinstance(path, (str, Path)):
+        raise TypeError(f"path must be a path or None; got {_checks.show(path)}")
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor must be a concurrent.futures.Executor or None; got {_checks.show(executor)}")
+    if workers is not None:
+        _checks.integer("workers", workers, at_least=1)
+        if executor is not None:
+            raise ValueError(f"workers must be None where there is an executor, which has its own; got {workers!r}")
+    for problem in study.problems:
+        problem.build()  # says what is missing before any work
     file = None if path is None else Path(path)
     with ExitStack() as stack:
-        passing = tempfile.TemporaryDirectory(prefix="wflow-")
-        folder = Path(stack.enter_context(passing)) if file is None else _take_up(file, study, force)
+        folder = _passing(stack) if file is None else _take_up(file, study, force)
         tell = stack.enter_context(telling(progress))
-        for problem in study.problems:
-            problem.build()  # says what is missing before any work
         results = _measure(study, folder, _mapper(folder, tell, workers, executor))
     if file is not None:
         results.save(file, force=force)
         shutil.rmtree(folder)
     return results
+
+
+def _passing(stack: ExitStack) -> Path:
+    """A folder that goes with the stack."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wflow-")))
 
 
 def _take_up(file: Path, study: Plan, force: bool) -> Path:
