@@ -21,7 +21,7 @@ DEFAULT_SIZES = (50, 100, 200, 400, 800, 1600, 3200)
 _PARTICLES = {"grid": 24_000}  # of all seeds of a size, about: small sizes are cheap and get more seeds,
 _CHEAP = 32_000  # where a particle costs less, too,
 _FEWEST, _MOST = 20, 128  # within these
-_FEW = 24  # seeds of quasi-Monte-Carlo and quantised starts
+_FEW = 32  # seeds of quasi-Monte-Carlo and quantised starts
 _HALVES = 400  # largest size at which the bias of E is measured
 _W2_SEEDS = 4
 _QUICK_PROBLEMS = ("bandit tanh", "bandit relu", "linear")
@@ -78,7 +78,7 @@ class Plan:
     def pilot(self, problem: Problem, reference: str, w2_size: int) -> list[Task]:
         """A few runs of the largest size of each curve: how small errors get."""
         runs = [Task(problem, kind, max(sizes), numbers, self.seed, reference) for kind, sizes in self.curves().items()
-                for numbers in ([(0, 1)] if kind == "iid" else [tuple(range(k, k + 4)) for k in range(0, _FEW // 2, 4)])]  # fmt: skip
+                for numbers in ([(0, 1)] if kind == "iid" else [tuple(range(k, k + 4)) for k in range(0, _FEW // 4, 4)])]  # fmt: skip
         return [*runs, Task(problem, "iid", max(self.sizes), (0,), self.seed, reference, w2_size if self.w2_seeds else 0)]
 
     def tasks(self, problem: Problem, reference: str, w2_size: int) -> list[Task]:

@@ -19,7 +19,7 @@ from wflow.studies.chaos.problems import Problem
 __all__ = ["Chosen", "settle", "smallest"]
 
 _LARGEST = 2**17  # characteristics
-_SAFETY = 0.7  # of the fractions: a pilot knows the smallest errors roughly
+_SAFETY = 0.9  # of the fractions: a pilot knows the smallest errors roughly
 _STRIDE = 8  # most by which the size grows at once
 
 

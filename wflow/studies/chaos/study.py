@@ -103,7 +103,7 @@ def run(
     with ExitStack() as stack:
         folder = _passing(stack) if file is None else _take_up(file, study, force)
         tell = stack.enter_context(telling(progress))
-        results = _measure(study, folder, _mapper(folder, tell, workers, executor))
+        results = _measure(study, folder, _mapper(folder, tell, workers, executor, quick))
     if file is not None:
         results.save(file, force=force)
         shutil.rmtree(folder)
@@ -131,11 +131,15 @@ def _take_up(file: Path, study: Plan, force: bool) -> Path:
     return folder
 
 
-def _mapper(folder: Path, tell: Tell, workers: int | None, executor: Executor | None) -> Callable[..., list[Any]]:
-    """A function of a phase's name, a function and its tasks that gives their values; those of earlier calls are kept in the folder."""
+def _mapper(folder: Path, tell: Tell, workers: int | None, executor: Executor | None, quick: bool) -> Callable[..., list[Any]]:
+    """A function of a phase's name, a function and its tasks that gives their values; those of earlier calls are kept in the folder.
+
+    What is short, a single task or a quick study's phases before the last, is done here: workers take seconds to start.
+    """
 
     def mapped(phase: str, function: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
-        few = 1 if executor is None and len(tasks) == 1 else workers
+        short = len(tasks) == 1 or (quick and phase != "runs")
+        few = 1 if executor is None and short else workers
         with tell(phase, len(tasks)) as done:
             outcomes = map_runs(function, tasks, store=folder / phase.replace(" ", "-"), done=done, workers=few, executor=executor)
         failed = [outcome for outcome in outcomes if not outcome.ok]
