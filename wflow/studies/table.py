@@ -62,7 +62,8 @@ def text(rows: Sequence[Row], width: int = 150) -> str:
         interval = "" if math.isnan(row.low) else f" [{_number(row.low)}, {_number(row.high)}]"
         table.add_row(f"  {row.claim}", _number(row.measured) + interval, row.theory, row.verdict, _number(row.margin), row.note)
     buffer = io.StringIO()
-    Console(file=buffer, width=width, markup=False, highlight=False, emoji=False, color_system=None).print(table)
+    console = Console(file=buffer, width=width, markup=False, highlight=False, emoji=False, color_system=None, force_jupyter=False)
+    console.print(table)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 

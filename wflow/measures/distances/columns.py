@@ -66,8 +66,8 @@ def solve(
     above. Its potentials, made feasible for all pairs by two exact c-transforms, bound it from below, and the transforms name the pairs
     that were missed: they are added, and the network simplex goes on from where it stood.
 
-    Cost at N = K and m = 3 on one core, for equal weights: 1 s at 10⁴, 80 s at 10⁵. Where weights or sizes differ no pivot is degenerate,
-    and trees are deep: 2.5 s at 10⁴, 25 s at 3·10⁴, from there on a little more than N². Memory `memory`, 190 MB at 10⁵. The result does
+    Cost at N = K and m = 3 on two cores, for equal weights: 1 s at 10⁴, 40 s at 10⁵. Where weights or sizes differ no pivot is degenerate,
+    and trees are deep: 2 s at 10⁴, 35 s at 3·10⁴, from there on a little more than N². Memory `memory`, 210 MB at 10⁵. The result does
     not depend on the number of threads; the c-transforms use all that Numba has.
 
     Parameters

@@ -34,7 +34,7 @@ def w2(mu: ParticleMeasure, nu: ParticleMeasure, method: str = "auto", *, budget
     line     sorted quantiles, for clouds on one axis; exact  (n + k) log(n + k)        64 (n + k)
     dense    network simplex on a cost matrix; exact          4 s at n = k = 5,000      41 n k
     lazy     the same without the matrix; exact               8 s at n = k = 5,000      0.3 n k + 300 (n + k)
-    columns  certified column generation, down to `gap`       80 s at n = k = 10⁵       `columns.memory`
+    columns  certified column generation, down to `gap`       40 s at n = k = 10⁵       `columns.memory`
     bounds   moments and projections below, couplings above   20 s at n = k = 10⁶       (250 + 15 d) (n + k)
     ======== ================================================ ========================= ======================
 
