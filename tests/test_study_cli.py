@@ -87,8 +87,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, capsys)
 def test_interrupted_it_goes_on_to_the_same_numbers(folder):
     """Ctrl-C while runs go on; the same command makes the rest, and the numbers are those of the study never stopped."""
     out = folder / "b"
-    command = [sys.executable, "-c", f"import sys; from wflow import cli; sys.exit(cli.main({[*TINY, '--out', str(out)]!r}))"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # in the background shells have it ignored
+    script = f"{heard}; import sys; from wflow import cli; sys.exit(cli.main({[*TINY, '--out', str(out)]!r}))"
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     runs, end = out / "chaos.h5.parts/runs", time.monotonic() + 120.0
     while not (runs.is_dir() and len(os.listdir(runs)) >= 2) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.005)
