@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 from toys import tasks
+from toys.experiments import OWN
 
 from wflow import loop, sweep
 from wflow._task import attempt
@@ -28,25 +29,6 @@ from wflow.parallel import map_runs
 from wflow.storage.collection import Collection
 
 HERE = Path(__file__).parent
-OWN = """
-title = "three arms"
-seeds = [0, 1]
-
-[problem]
-kind = "garnet"
-n_states = 3
-n_actions = 4
-branching = 2
-discount = 0.9
-temperature = 0.2
-
-[flow]
-n_particles = 20
-
-[solver]
-t_end = 2.0
-method = "tsit5"
-"""
 SLOW = ["solver.t_end=30.0", "solver.options={max_step=0.05}", "solver.max_steps=1000000"]
 FAILURES = {
     "lines": "ValueError: two lines",

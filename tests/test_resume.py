@@ -386,6 +386,7 @@ for k in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its victims, so that each costs milliseconds")
 @pytest.mark.parametrize("method", ["rkc2", "tsit5"])
 def test_killed_again_and_again_it_loses_no_frame_and_ends_as_the_whole_run(method, tmp_path):

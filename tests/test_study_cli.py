@@ -84,6 +84,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, capsys)
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_to_the_same_numbers(folder):
     """Ctrl-C while runs go on; the same command makes the rest, and the numbers are those of the study never stopped."""
     out = folder / "b"

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from toys.experiments import OWN
 
 from wflow import cli, loop, sweep
 from wflow.config import ConfigError
@@ -21,25 +22,6 @@ from wflow.loop import Status
 from wflow.storage import collection
 from wflow.storage.collection import Collection
 
-OWN = """
-title = "three arms"
-seeds = [0, 1]
-
-[problem]
-kind = "garnet"
-n_states = 3
-n_actions = 4
-branching = 2
-discount = 0.9
-temperature = 0.2
-
-[flow]
-n_particles = 20
-
-[solver]
-t_end = 2.0
-method = "tsit5"
-"""
 SLOW = ["--set", "solver.t_end=30.0", "--set", "solver.options={max_step=0.05}", "--set", "solver.max_steps=1000000"]
 
 
@@ -222,6 +204,7 @@ def wait_for(condition, process, seconds=60.0):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_sweep_goes_on_with_what_is_missing(own, workers, capsys):
@@ -250,6 +233,7 @@ def test_a_killed_sweep_goes_on_with_what_is_missing(own, workers, capsys):
         assert len(solution.provenance.get("resumed", [])) == (before[k].status is Status.KILLED)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("workers", [1, 2])
@@ -269,6 +253,7 @@ def test_an_interrupted_sweep_keeps_its_states_and_goes_on(own, workers, number)
         same(solution, alone(own, k, [SLOW[i] for i in (1, 3, 5)], (), 4))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_a_worker_that_is_killed_is_reported_and_its_run_goes_on_bit_for_bit(own):
     process = subprocess.Popen(command(own, "--workers", "2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -22,7 +22,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeAlias
 
-__all__ = ["Place", "Report", "Store", "attempt", "failure", "here", "load_blas", "one_line", "received", "sent"]
+from wflow import _checks
+
+__all__ = ["Place", "Report", "Store", "attempt", "check_workers", "failure", "here", "load_blas", "one_line", "received", "sent"]
 
 Place: TypeAlias = tuple[str, int, int]
 
@@ -48,6 +50,16 @@ def one_line(error: BaseException) -> str:
 def failure(error: BaseException, seconds: float) -> Report:
     """An exception as text: itself it may not pickle."""
     return Report(error=one_line(error), traceback="".join(traceback.format_exception(error)), seconds=seconds)
+
+
+def check_workers(workers: Any, executor: Any) -> None:
+    """ValueError or TypeError unless `workers` and `executor` are as `map_runs` takes them, for who asks before any work."""
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor must be a concurrent.futures.Executor or None; got {executor!r}")
+    if executor is not None and workers is not None:
+        raise ValueError(f"workers must be None where there is an executor, which has its own; got {workers!r}")
+    if workers is not None:
+        _checks.integer("workers", workers, at_least=1)
 
 
 def here() -> Place:

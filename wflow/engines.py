@@ -28,7 +28,7 @@ def engine(name: str, workers: int | None = None) -> Iterator[Executor]:
     replaces it, and its task is tried once more, a run from its last checkpoint; under MPI the whole program ends, and called
     again with the same ``store``, or resumed, it goes on with what is missing.
 
-    Cost: 2 to 4 s for Dask to start and end its processes here, then 3 to 5 ms a task; MPI 1 s to start, then 1 ms a task.
+    Cost: seconds for Dask to start and end its processes here, about a second for MPI; then milliseconds a task.
 
     Parameters
     ----------

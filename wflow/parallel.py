@@ -15,9 +15,9 @@ from typing import Any
 
 from wflow import _checks
 from wflow._pool import Signals, Workers, main_is_shared, obstacle, terminable
-from wflow._task import Report, Store, attempt, here, load_blas, one_line, received, sent
+from wflow._task import Report, Store, attempt, check_workers, here, load_blas, one_line, received, sent
 
-__all__ = ["Outcome", "map_runs"]
+__all__ = ["Outcome", "check_workers", "map_runs"]
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,11 @@ def map_runs(
         raise TypeError(f"function must be callable; got {function!r}")
     if not isinstance(tasks, Sequence) or isinstance(tasks, (str, bytes)):
         raise TypeError(f"tasks must be a sequence, such as a list; got {type(tasks).__name__}")
-    if executor is not None and not isinstance(executor, Executor):
-        raise TypeError(f"executor must be a concurrent.futures.Executor or None; got {executor!r}")
-    if executor is not None and workers is not None:
-        raise ValueError(f"workers must be None where there is an executor, which has its own; got {workers!r}")
+    check_workers(workers, executor)
     if done is not None and not callable(done):
         raise TypeError(f"done must be callable or None; got {done!r}")
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = min(cpus, len(tasks)) if workers is None else _checks.integer("workers", workers, at_least=1)
+    wanted = min(cpus, len(tasks)) if workers is None else workers
     threads = None if threads is None else _checks.integer("threads", threads, at_least=1)
     share = threads or max(1, cpus // max(1, min(wanted, len(tasks))))
     ledger = _Ledger(tasks, None if store is None else Store(store, function, tasks), done)

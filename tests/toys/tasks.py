@@ -91,6 +91,16 @@ class StubbornError(Exception):
         super().__init__(what)
 
 
+class Stubborn:
+    """As `StubbornError`, but no exception: libraries such as Dask teach pickle how to rebuild those."""
+
+    def __init__(self, what, _):
+        self.what = what
+
+    def __reduce__(self):
+        return Stubborn, (self.what,)
+
+
 class LockedError(Exception):
     """Does not pickle."""
 
@@ -114,7 +124,7 @@ def misbehave(how):
         case "leaves":
             return sys.exit("gone")
         case "stubborn value":
-            return StubbornError("stubborn", None)
+            return Stubborn("stubborn", None)
         case "locked value":
             return threading.Lock()
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wflow import _checks
 from wflow._checks import Array
+from wflow.energies._kernels import mean_square
 from wflow.energies.base import Evaluation
 from wflow.measures import ParticleMeasure
 
@@ -87,4 +88,4 @@ class QuadraticInteraction:
 
 def _variance(measure: ParticleMeasure, mean: Array) -> float:
     """∫ |x − m|² dν."""
-    return float(measure.weights @ ((measure.points - mean) ** 2).sum(axis=1))
+    return mean_square(measure.weights, measure.points - mean)

@@ -9,7 +9,7 @@ import numpy as np
 
 from wflow import _checks
 from wflow._checks import Array
-from wflow.flows.wasserstein import particle_norm
+from wflow.flows.wasserstein import checked_initial, particle_norm
 from wflow.measures import ParticleMeasure
 
 __all__ = ["FieldEnergy", "StoredField", "TracerFlow"]
@@ -101,10 +101,7 @@ class TracerFlow:
 
     def pack(self, initial: ParticleMeasure) -> Array:
         """Points of the measure as a flat array (N m,)."""
-        initial = _checks.instance("initial", initial, ParticleMeasure, "a ParticleMeasure")
-        wanted = getattr(self.energy, "n_parameters", initial.dimension)
-        if initial.dimension != wanted:
-            raise ValueError(f"initial must have points with {wanted} columns for this energy; got {initial.dimension}")
+        initial = checked_initial(self.energy, initial)
         self._weights = initial.weights
         self._uniform = np.full(initial.size, 1.0 / initial.size)
         return initial.points.ravel().copy()

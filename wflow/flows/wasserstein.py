@@ -44,6 +44,15 @@ def weighted_distance(values: Array, others: Array, weights: Array) -> float:
     return float(np.sqrt(total))
 
 
+def checked_initial(energy: Any, initial: Any) -> ParticleMeasure:
+    """`initial` if it is a measure of as many parameters as the energy takes; TypeError or ValueError naming it otherwise."""
+    measure: ParticleMeasure = _checks.instance("initial", initial, ParticleMeasure, "a ParticleMeasure")
+    wanted = getattr(energy, "n_parameters", measure.dimension)
+    if measure.dimension != wanted:
+        raise ValueError(f"initial must have points with {wanted} columns for this energy; got {measure.dimension}")
+    return measure
+
+
 class WassersteinFlow:
     """∂_t ν + div(ν · velocity) = 0 by characteristics: points move, weights stay. Implements `wflow.flows.Flow`.
 
@@ -78,10 +87,7 @@ class WassersteinFlow:
 
     def pack(self, initial: ParticleMeasure) -> Array:
         """Points of the measure as a flat array (N m,); the flow keeps the weights, and moves one measure at a time."""
-        initial = _checks.instance("initial", initial, ParticleMeasure, "a ParticleMeasure")
-        wanted = getattr(self.energy, "n_parameters", initial.dimension)
-        if initial.dimension != wanted:
-            raise ValueError(f"initial must have points with {wanted} columns for this energy; got {initial.dimension}")
+        initial = checked_initial(self.energy, initial)
         self._weights = initial.weights
         self._last = None
         self._invariant = getattr(self.energy, "invariant", lambda _: None)(initial)

@@ -54,13 +54,13 @@ class ParticleMeasure:
 
     def mean(self) -> Array:
         """Mean, shape (m,)."""
-        mean: Array = self.weights @ self.points
+        mean: Array = np.multiply(self.points.T, self.weights, order="C").sum(axis=1)  # BLAS would round by its number of threads
         return mean
 
     def covariance(self) -> Array:
         """Covariance, shape (m, m)."""
         centred = self.points - self.mean()
-        covariance: Array = (centred * self.weights[:, None]).T @ centred
+        covariance: Array = np.einsum("n,ni,nj->ij", self.weights, centred, centred)
         return covariance
 
     def __repr__(self) -> str:

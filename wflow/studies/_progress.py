@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TypeAlias
 
 from wflow.parallel import Outcome
@@ -21,7 +21,7 @@ def telling(show: bool) -> Iterator[Tell]:
     """A function of phase and number of tasks that gives a ``with`` block's listener for their outcomes."""
     console = terminal() if show else None
     if not show:
-        yield lambda _phase, _total: _Nothing()
+        yield lambda _phase, _total: nullcontext(lambda _: None)
     elif console is None:
         yield _lines
     else:
@@ -43,14 +43,6 @@ def telling(show: bool) -> Iterator[Tell]:
                 yield done
 
             yield phase
-
-
-class _Nothing:
-    def __enter__(self) -> Callable[[Outcome], None]:
-        return lambda _: None
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 @contextmanager

@@ -18,15 +18,6 @@ Verdict = Literal["holds", "fails", "undecided"]
 _REPLICATES = 2000
 _BLOCK = 2**21  # numbers drawn at a time
 
-# Of samples (..., S), with controls of the same shape or 0; the logarithm of each is fitted
-STATISTICS: dict[str, Callable[[Array, Array | float], Array]] = {
-    "mean": lambda x, c: _controlled_mean(x, c),
-    "rms": lambda x, c: np.sqrt(_controlled_mean(np.square(x), c)),
-    "sd": lambda x, _: x.std(axis=-1) * np.sqrt(x.shape[-1] / (x.shape[-1] - 1)),
-    "|mean|": lambda x, c: np.abs(_controlled_mean(x, c)),
-}
-
-
 def _controlled_mean(x: Array, control: Array | float) -> Array:
     """Mean of x − β c along the last axis, β by regression; c has mean 0, so that the expectation stays and the variance falls."""
     mean: Array = x.mean(axis=-1)
@@ -38,6 +29,15 @@ def _controlled_mean(x: Array, control: Array | float) -> Array:
     slope = np.divide(shared, spread, out=np.zeros_like(spread), where=spread > 0.0)
     controlled: Array = mean - slope * centre[..., 0]
     return controlled
+
+
+# Of samples (..., S), with controls of the same shape or 0; the logarithm of each is fitted
+STATISTICS: dict[str, Callable[[Array, Array | float], Array]] = {
+    "mean": _controlled_mean,
+    "rms": lambda x, c: np.sqrt(_controlled_mean(np.square(x), c)),
+    "sd": lambda x, _: x.std(axis=-1) * np.sqrt(x.shape[-1] / (x.shape[-1] - 1)),
+    "|mean|": lambda x, c: np.abs(_controlled_mean(x, c)),
+}
 
 
 @dataclass(frozen=True, eq=False)

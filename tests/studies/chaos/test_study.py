@@ -18,6 +18,8 @@ from wflow.studies.chaos import settle as settling
 from wflow.studies.chaos import study as module
 from wflow.studies.chaos.analysis import samples
 
+pytestmark = pytest.mark.slow
+
 SIZES = (6, 12, 24)
 WAVE = Problem("wave", studies.wave, 2.0)
 TINY = {"sizes": SIZES, "seeds": 16, "w2_seeds": 1, "workers": 1}

@@ -11,18 +11,19 @@ import numpy as np
 from wflow._checks import Array
 from wflow.progress import short
 from wflow.studies import statistics
+from wflow.studies.chaos.errors import smallest
 from wflow.studies.statistics import Slope, Verdict
 from wflow.studies.table import Row
 
 if TYPE_CHECKING:
     from wflow.studies.chaos.results import Curve, ProblemErrors
 
-__all__ = ["REPORTED", "rows", "slope", "smallest_errors"]
+__all__ = ["REPORTED", "START_NAMES", "rows", "slope", "smallest_errors"]
 
 REPORTED = (-5, -3, -1)  # times of which slopes are told: T/16, T/4, T
 _NAN = math.nan
 _NEAR = 0.1  # bias over fluctuation of E from which the fluctuation is no longer of order N^{-1/2} alone
-_NAMES = {"iid": "i.i.d.", "qmc": "QMC", "quantised": "quantised"}
+START_NAMES = {"iid": "i.i.d.", "qmc": "QMC", "quantised": "quantised"}
 
 # quantity: statistic, theory's rate, tolerance, name
 _RATES = {
@@ -110,7 +111,7 @@ def _others(problem: ProblemErrors) -> list[tuple[Any, ...]]:
             fitted, bound = slope(problem, start, quantity), _RATES[quantity][1]
             if fitted is not None:
                 verdict, margin = statistics.judge_below(fitted.low, fitted.high, bound)
-                name = f"{_NAMES[start]} start: {_RATES[quantity][3]}"
+                name = f"{START_NAMES[start]} start: {_RATES[quantity][3]}"
                 found.append((name, fitted.value, fitted.low, fitted.high, f"< {bound:g}", margin, verdict, "beats i.i.d. starts"))
     return found
 
@@ -118,14 +119,8 @@ def _others(problem: ProblemErrors) -> list[tuple[Any, ...]]:
 def smallest_errors(problem: ProblemErrors) -> dict[str, Array]:
     """The smallest errors measured, by time: root mean squares over seeds of E and f, of all starts and N; W2 of any run."""
     curves = [curve for sizes in problem.curves.values() for curve in sizes.values()]
-    w2 = np.concatenate([curve.w2[:, :, 0] for curve in curves])
-    w2 = w2[~np.isnan(w2).any(axis=1)]
-    return {
-        "energy": np.min([np.sqrt(np.square(curve.energy).mean(axis=0)) for curve in curves], axis=0),
-        "function": np.min([np.sqrt(curve.function.mean(axis=0)) for curve in curves], axis=0),
-        "w2": w2.min(axis=0) if len(w2) else np.full(len(problem.cloud_times), np.inf),
-        "replay": np.min([np.sqrt(np.square(curve.coupling).mean(axis=0)) for curve in curves], axis=0),
-    }
+    replay = np.min([np.sqrt(np.square(curve.coupling).mean(axis=0)) for curve in curves], axis=0)
+    return {**smallest([vars(curve) for curve in curves]), "replay": replay}
 
 
 def _reference(problem: ProblemErrors, about: Mapping[str, Any]) -> list[tuple[Any, ...]]:

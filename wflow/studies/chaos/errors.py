@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from wflow.measures import ParticleMeasure, distances
 from wflow.studies.chaos.problems import Problem
 from wflow.studies.chaos.reference import Reference, Unwatched, load, walk
 
-__all__ = ["STARTS", "W2_COLUMNS", "Task", "errors", "start"]
+__all__ = ["STARTS", "W2_COLUMNS", "Task", "errors", "smallest", "start"]
 
 STARTS = ("iid", "qmc", "quantised")
 W2_COLUMNS = ("value", "lower", "upper", "baseline", "baseline_lower", "baseline_upper")
@@ -87,6 +88,18 @@ def errors(task: Task) -> dict[str, Array]:
     flow, tracers = Unwatched(energy), TracerFlow(energy, reference.field)
     rows = [_one(task, energy, flow, tracers, reference, start(law, task.start, task.n, task.seed, k)) for k in task.seeds]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def smallest(sets: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Of several sets of errors the smallest, by time: root mean squares of E and f over the seeds of each, and W2."""
+    several = [found for found in sets if len(found["energy"]) > 1]  # W2's own tasks have one seed
+    w2 = np.concatenate([found["w2"][:, :, 0] for found in sets])
+    w2 = w2[~np.isnan(w2).any(axis=1)]
+    return {
+        "energy": np.min([np.sqrt(np.square(found["energy"]).mean(axis=0)) for found in several], axis=0),
+        "function": np.min([np.sqrt(found["function"].mean(axis=0)) for found in several], axis=0),
+        "w2": w2.min(axis=0) if len(w2) else np.full(sets[0]["w2"].shape[1], np.inf),
+    }
 
 
 def _one(task: Task, energy: Any, flow: Any, tracers: Any, reference: Reference, initial: ParticleMeasure) -> dict[str, Array]:

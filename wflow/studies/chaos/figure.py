@@ -9,7 +9,7 @@ import numpy as np
 
 from wflow._checks import Array
 from wflow.plotting.style import COLOURS, figure, number, styled, verbatim
-from wflow.studies.chaos.analysis import REPORTED, samples, slope
+from wflow.studies.chaos.analysis import REPORTED, START_NAMES, samples, slope
 from wflow.studies.statistics import Slope
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _STARTS = {"iid": ("o", "-"), "qmc": ("D", (0, (1, 1))), "quantised": ("x", (0, (5, 1.5)))}
-_START_NAMES = {"iid": "i.i.d.", "qmc": "QMC", "quantised": "quantised"}
 _RATE_NAMES = {"coupling": "", "function": "", "energy": "sd", "bias": "|bias|"}
 
 
@@ -91,7 +90,7 @@ def _rate(ax: Axes, problem: ProblemErrors, colour: str, quantity: str, starts: 
             continue
         n = np.array(list(samples(problem.curves[start], quantity, -1)), dtype=np.float64)
         marker, dash = _STARTS[start]
-        label = f"{_name(problem)}, {_RATE_NAMES[quantity] or _START_NAMES[start]}: slope {_slope(fitted)}"
+        label = f"{_name(problem)}, {_RATE_NAMES[quantity] or START_NAMES[start]}: slope {_slope(fitted)}"
         face = "none" if quantity == "bias" else colour
         ax.plot(n, fitted.levels, linestyle="", marker=marker, markersize=3.5, color=colour, markerfacecolor=face, label=label)
         ax.plot(n, np.exp(fitted.constant) * n**fitted.value, linestyle=dash, linewidth=0.9, color=colour)

@@ -72,7 +72,6 @@ class Problem:
         """
         return _build(self)
 
-
     def exact(self, times: Array, sizes: Sequence[int]) -> dict[str, Array]:
         """Expected errors at each size and time (K, T), where they are known; empty for most problems.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from wflow.flows import StoredField, TracerFlow, WassersteinFlow
 from wflow.loop import Status, solve
 from wflow.measures import ParticleMeasure, distances
 from wflow.schedules import at
+from wflow.storage import disk
 from wflow.studies.chaos.problems import Problem
 
 __all__ = ["Reference", "Unwatched", "compare", "doubling", "load", "solve_reference", "walk"]
@@ -71,11 +71,9 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write it where `load` finds it, at one stroke."""
-        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with partial.open("wb") as file:
-            arrays = {name: getattr(self, name) for name in _ARRAYS}
-            np.savez(file, **arrays, field_times=self.field.times, signals=self.field.signals, seconds=self.seconds)
-        partial.replace(path)
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
+        field: dict[str, Any] = {"field_times": self.field.times, "signals": self.field.signals}
+        disk.replace(path, lambda file: np.savez(file, **arrays, **field, seconds=self.seconds))
 
 
 def load(path: Path) -> Reference:

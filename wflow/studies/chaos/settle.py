@@ -12,11 +12,11 @@ import numpy as np
 
 from wflow._checks import Array
 from wflow.studies.chaos import reference as references
-from wflow.studies.chaos.errors import errors
+from wflow.studies.chaos.errors import errors, smallest
 from wflow.studies.chaos.plan import Plan
 from wflow.studies.chaos.problems import Problem
 
-__all__ = ["Chosen", "settle", "smallest"]
+__all__ = ["Chosen", "settle"]
 
 _LARGEST = 2**17  # characteristics
 _SAFETY = 0.9  # of the fractions: a pilot knows the smallest errors roughly
@@ -117,15 +117,3 @@ def _w2_size(study: Plan, reference: references.Reference, smallest_w2: Array) -
         if (own <= study.w2_fraction * smallest_w2).all() or 4 * size > reference.size:
             return size, own
         size *= 2
-
-
-def smallest(pilot: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Of several sets of errors the smallest, by time: root mean squares of E and f over the seeds of each, and W2."""
-    sets = [found for found in pilot if len(found["energy"]) > 1]  # W2's own tasks have one seed
-    w2 = np.concatenate([found["w2"][:, :, 0] for found in pilot])
-    w2 = w2[~np.isnan(w2).any(axis=1)]
-    return {
-        "energy": np.min([np.sqrt(np.square(found["energy"]).mean(axis=0)) for found in sets], axis=0),
-        "function": np.min([np.sqrt(found["function"].mean(axis=0)) for found in sets], axis=0),
-        "w2": w2.min(axis=0) if len(w2) else np.full(pilot[0]["w2"].shape[1], np.inf),
-    }

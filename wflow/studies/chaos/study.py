@@ -16,7 +16,7 @@ import numpy as np
 
 from wflow import _checks, provenance
 from wflow._checks import Array
-from wflow.parallel import map_runs
+from wflow.parallel import check_workers, map_runs
 from wflow.studies._progress import Tell, telling
 from wflow.studies.chaos.errors import Task, errors
 from wflow.studies.chaos.plan import Plan, plan
@@ -91,12 +91,7 @@ def run(
     study = plan(problems, sizes=sizes, seeds=seeds, w2_seeds=w2_seeds, seed=seed, quick=quick)
     if path is not None and not isinstance(path, (str, Path)):
         raise TypeError(f"path must be a path or None; got {_checks.show(path)}")
-    if executor is not None and not isinstance(executor, Executor):
-        raise TypeError(f"executor must be a concurrent.futures.Executor or None; got {_checks.show(executor)}")
-    if workers is not None:
-        _checks.integer("workers", workers, at_least=1)
-        if executor is not None:
-            raise ValueError(f"workers must be None where there is an executor, which has its own; got {workers!r}")
+    check_workers(workers, executor)
     for problem in study.problems:
         problem.build()  # says what is missing before any work
     file = None if path is None else Path(path)
