@@ -12,12 +12,13 @@ from toys import studies
 from wflow.flows import TracerFlow, WassersteinFlow
 from wflow.loop import Status
 from wflow.measures import ParticleMeasure, distances
+from wflow.studies import _walk as module
+from wflow.studies._walk import walk
 from wflow.studies.chaos import Constants, Problem, built_in
-from wflow.studies.chaos import reference as module
 from wflow.studies.chaos import settle as settling
 from wflow.studies.chaos.errors import errors
 from wflow.studies.chaos.plan import plan
-from wflow.studies.chaos.reference import compare, doubling, load, solve_reference, walk
+from wflow.studies.chaos.reference import compare, doubling, load, solve_reference
 from wflow.studies.chaos.settle import settle, smallest
 
 LINEAR, WAVE = built_in("linear"), Problem("wave", studies.wave, 2.0)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from toys import studies
 
+from wflow.studies import _parts
 from wflow.studies.chaos import Constants, Curve, Problem, built_in, is_study, open_study, run
 from wflow.studies.chaos import settle as settling
 from wflow.studies.chaos import study as module
@@ -293,7 +294,7 @@ def test_interrupt(tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "map_runs", stopped)
+    monkeypatch.setattr(_parts, "map_runs", stopped)
     with pytest.raises(KeyboardInterrupt):
         run([WAVE], **TINY, path=tmp_path / "study.h5")
     assert (tmp_path / "study.h5.parts" / "study.json").exists()

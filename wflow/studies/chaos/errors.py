@@ -13,8 +13,9 @@ import numpy as np
 from wflow._checks import Array
 from wflow.flows import TracerFlow
 from wflow.measures import ParticleMeasure, distances
+from wflow.studies._walk import Unwatched, walk
 from wflow.studies.chaos.problems import Problem
-from wflow.studies.chaos.reference import Reference, Unwatched, load, walk
+from wflow.studies.chaos.reference import Reference, load
 
 __all__ = ["STARTS", "W2_COLUMNS", "Task", "errors", "smallest", "start"]
 

@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from wflow import _checks, mdp
 from wflow._checks import Array
 from wflow.energies import PolicyValue, QuadraticInteraction
-from wflow.flows import WassersteinFlow
 from wflow.measures import laws
 from wflow.studies.chaos.linear import Constants
+from wflow.studies.problem import Problem as _Problem
 
 __all__ = ["BUILT_IN", "Problem", "built_in"]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A problem of the study, small enough to be sent to every worker, which builds it there.
+class Problem(_Problem):
+    """A problem of this study: `wflow.studies.problem.Problem` says what its arguments are.
 
-    Parameters
-    ----------
-    name : str
-        In tables and files.
-    make : callable
-        At module level; ``make(**dict(arguments))`` gives ``(energy, law)``: an energy with ``value, velocity, signal, field,
-        function_values, function_variance`` (`wflow.energies.PolicyValue` has them and says what they are; values must be linear in
-        the measure), and a ``wflow.measures.laws.Product``.
-    horizon : float
-        Mean-field time T up to which errors are measured.
-    arguments : tuple of (str, value) pairs
-        Hashable.
-    group : str
-        Problems of one group share a figure.
-    outside : str
-        Why the theorem does not speak of it; empty if it does.
+    The energy needs ``signal, field, function_values, function_variance``: `wflow.energies.PolicyValue` has them and says what they
+    are; values must be linear in the measure.
     """
 
-    name: str
-    make: Callable[..., tuple[Any, laws.Product]]
-    horizon: float
-    arguments: tuple[tuple[str, Any], ...] = ()
-    group: str = ""
-    outside: str = ""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or "/" in self.name:
-            raise ValueError(f"name must be some text without '/'; got {_checks.show(self.name)}")
-        if not callable(self.make):
-            raise TypeError(f"make must be callable; got {_checks.show(self.make)}")
-        _checks.real("horizon", self.horizon, above=0.0)
-        try:
-            hash(self.arguments)
-            dict(self.arguments)
-        except (TypeError, ValueError):
-            raise TypeError(f"arguments must be a tuple of (name, hashable value) pairs; got {_checks.show(self.arguments)}") from None
-        if not isinstance(self.group, str) or not isinstance(self.outside, str):
-            raise TypeError(f"group and outside must be text; got {_checks.show((self.group, self.outside))}")
-
-    def build(self) -> tuple[Any, laws.Product]:
-        """Energy and law; made once in a process.
-
-        Raises
-        ------
-        TypeError
-            If they do not have what the study needs, naming what is missing.
-        """
-        return _build(self)
+    needs: ClassVar[tuple[str, ...]] = ("signal", "field", "function_values", "function_variance")
 
     def exact(self, times: Array, sizes: Sequence[int]) -> dict[str, Array]:
         """Expected errors at each size and time (K, T), where they are known; empty for most problems.
@@ -87,20 +43,6 @@ class Problem:
             "energy_sd": np.sqrt(known.energy_variance(n, times)), "energy_bias": known.energy_bias(n, times),
             "w2_difference": known.paired_difference(n, times),
         }  # fmt: skip
-
-
-@lru_cache(maxsize=8)
-def _build(problem: Problem) -> tuple[Any, laws.Product]:
-    made = problem.make(**dict(problem.arguments))
-    if not isinstance(made, tuple) or len(made) != 2:
-        raise TypeError(f"make of problem {problem.name} must return (energy, law); got {_checks.show(made)}")
-    energy, law = made
-    for name in ("value", "velocity", "signal", "field", "function_values", "function_variance"):
-        if not callable(getattr(energy, name, None)):
-            raise TypeError(f"the energy of problem {problem.name} must have a method {name}; got {_checks.show(energy)}")
-    WassersteinFlow(energy)  # says what else an energy must have
-    _checks.instance("law", law, laws.Product, "a wflow.measures.laws.Product").qmc(2, 0)  # says if a factor has no quantiles
-    return energy, law
 
 
 def _policy_value(make: str, activation: str, **options: Any) -> tuple[PolicyValue, laws.Product]:

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from wflow._checks import Array
-from wflow.flows import StoredField, TracerFlow, WassersteinFlow
-from wflow.loop import Status, solve
+from wflow.flows import StoredField, TracerFlow
 from wflow.measures import ParticleMeasure, distances
-from wflow.schedules import at
 from wflow.storage import disk
+from wflow.studies._walk import Unwatched, walk
 from wflow.studies.chaos.problems import Problem
 
-__all__ = ["Reference", "Unwatched", "compare", "doubling", "load", "solve_reference", "walk"]
+__all__ = ["Reference", "compare", "doubling", "load", "solve_reference"]
 
 _NODES = 65  # times at which the field is stored
 _METHOD, _RTOL = "tsit5", 1e-6  # well below the tolerance of the runs
@@ -115,31 +114,6 @@ def solve_reference(problem: Problem, size: int, times: Array, cloud_times: Arra
         np.array([energy.function_variance(ParticleMeasure(measure.points[:_VARIANCE])) for measure in measures]),
         cloud_times, np.stack([run.state(int(k)).points for k in chosen]), field, np.array(replay), run.seconds["total"],
     )  # fmt: skip
-
-
-def walk(flow: Any, initial: ParticleMeasure, times: Array, method: str, rtol: float) -> Any:
-    """A run that keeps its states at 0 and at `times`, the last of which ends it.
-
-    Raises
-    ------
-    RuntimeError
-        If it does not get there.
-    """
-    start = times if times[0] == 0.0 else np.concatenate([[0.0], times])
-    run = solve(flow, initial, float(times[-1]), method, rtol=rtol, record=at(start))
-    if run.status is Status.INTERRUPTED:
-        raise KeyboardInterrupt
-    if not run.status.ok:
-        raise RuntimeError(f"{run.status.value}: {run.message}")
-    return run
-
-
-class Unwatched(WassersteinFlow):
-    """The flow without diagnostics, which would cost as much as a step at every recorded time."""
-
-    def diagnostics(self, t: float, y: Array) -> dict[str, float]:  # noqa: ARG002
-        """None."""
-        return {"energy": 0.0}
 
 
 def compare(reference: Reference, other: Reference) -> dict[str, Array]:

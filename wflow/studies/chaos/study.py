@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from wflow import _checks, provenance
+from wflow import provenance
 from wflow._checks import Array
-from wflow.parallel import check_workers, map_runs
-from wflow.studies._progress import Tell, telling
+from wflow.parallel import check_workers
+from wflow.studies._parts import Mapped, checked_path, mapper, parts
+from wflow.studies._progress import telling
 from wflow.studies.chaos.errors import Task, errors
 from wflow.studies.chaos.plan import Plan, plan
 from wflow.studies.chaos.problems import Problem
@@ -89,63 +85,18 @@ def run(
     of a worker: the reference, 65 signals four times over.
     """
     study = plan(problems, sizes=sizes, seeds=seeds, w2_seeds=w2_seeds, seed=seed, quick=quick)
-    if path is not None and not isinstance(path, (str, Path)):
-        raise TypeError(f"path must be a path or None; got {_checks.show(path)}")
+    file = checked_path(path)
     check_workers(workers, executor)
     for problem in study.problems:
         problem.build()  # says what is missing before any work
-    file = None if path is None else Path(path)
-    with ExitStack() as stack:
-        folder = _passing(stack) if file is None else _take_up(file, study, force)
-        tell = stack.enter_context(telling(progress))
-        results = _measure(study, folder, _mapper(folder, tell, workers, executor, quick))
-    if file is not None:
-        results.save(file, force=force)
-        shutil.rmtree(folder)
+    with parts(file, study.describe(), force) as folder, telling(progress) as tell:
+        results = _measure(study, folder, mapper(folder, tell, workers, executor, "runs" if quick else ""))
+        if file is not None:
+            results.save(file, force=force)
     return results
 
 
-def _passing(stack: ExitStack) -> Path:
-    """A folder that goes with the stack."""
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wflow-")))
-
-
-def _take_up(file: Path, study: Plan, force: bool) -> Path:
-    """The folder of the parts, new or that of the same study."""
-    if file.exists() and not force:
-        raise FileExistsError(f"{file} exists; force (--force) replaces it, another path leaves it")
-    folder = file.with_name(f"{file.name}.parts")
-    about = json.dumps(study.describe(), sort_keys=True)
-    told = folder / "study.json"
-    if folder.exists() and not (told.exists() and told.read_text(encoding="utf-8") == about):
-        if not force:
-            raise FileExistsError(f"{folder} holds parts of another study; force (--force) throws them away, another path leaves them")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    told.write_text(about, encoding="utf-8")
-    return folder
-
-
-def _mapper(folder: Path, tell: Tell, workers: int | None, executor: Executor | None, quick: bool) -> Callable[..., list[Any]]:
-    """A function of a phase's name, a function and its tasks that gives their values; those of earlier calls are kept in the folder.
-
-    What is short, a single task or a quick study's phases before the last, is done here: workers take seconds to start.
-    """
-
-    def mapped(phase: str, function: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
-        short = len(tasks) == 1 or (quick and phase != "runs")
-        few = 1 if executor is None and short else workers
-        with tell(phase, len(tasks)) as done:
-            outcomes = map_runs(function, tasks, store=folder / phase.replace(" ", "-"), done=done, workers=few, executor=executor)
-        failed = [outcome for outcome in outcomes if not outcome.ok]
-        if failed:
-            raise RuntimeError(f"{len(failed)} of {len(tasks)} tasks failed ({failed[0].error}); the same call tries them again")
-        return [outcome.value for outcome in outcomes]
-
-    return mapped
-
-
-def _measure(study: Plan, folder: Path, mapped: Callable[..., list[Any]]) -> Chaos:
+def _measure(study: Plan, folder: Path, mapped: Mapped) -> Chaos:
     """References, then all runs."""
     started = time.perf_counter()
     chosen = settle(study, folder, mapped)
