@@ -19,7 +19,7 @@ ROOT = Path(wflow.__file__).parent
 # Rooms by floor. A room imports from floors below, and on its own floor without circles. A new module is given a floor here.
 FLOORS = [
     {"_jit", "_checks", "spaces"},
-    {"neurons", "integrators", "_task", "_pool", "parallel", "engines"},
+    {"neurons", "integrators", "meshes", "_task", "_pool", "parallel", "engines"},
     {"measures", "mdp"},
     {"energies"},
     {"flows", "policies"},
