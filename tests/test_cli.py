@@ -127,6 +127,8 @@ def test_info_repeats_the_table_and_says_what_was_run(ran):
     table = process.stdout.split("written")[0]
     assert told.stdout.startswith(table)
     rest = told.stdout.removeprefix(table)
+    assert re.search(r"residuals +sup.δ. +in L² +∫.F.²dν +sup.g_ν. +at most +at ω̄", table)
+    assert len(re.findall(r"\([-0-9., e]+\)", table.split("at ω̄")[1].split("time:")[0])) == len(loop.open_all(folder / "fig1.h5"))
     for words in ("fig1a: Agazzi & Lu", "kind = agazzi_lu_grid", "n_particles = 30", "t_end = 1.0", "numba"):
         assert words in rest
 

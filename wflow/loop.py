@@ -19,7 +19,7 @@ from wflow._signals import Interrupt
 from wflow.events import Event, Events
 from wflow.progress import Show, Update
 from wflow.progress import progress as progress_display
-from wflow.record import Layout, Memory, Record, Recorder, Sink, final_arrays
+from wflow.record import Layout, Memory, Record, Recorder, Sink, final_arrays, final_residuals
 from wflow.schedules import Schedule, at, every_step
 from wflow.solution import Solution, Status, open, open_all, unpacker  # noqa: A004
 
@@ -180,13 +180,13 @@ def _recorded(run: Run, recorder: Recorder, told: Mapping[str, Any], march: Call
         rows = recorder.sink.rows
         with run.clocks.recording:
             recorder.ends(*run.good)
-            finals = final_arrays(run.flow, *run.good)
+            finals, residuals = final_arrays(run.flow, *run.good), final_residuals(run.flow, *run.good)
     except BaseException as error:
         status = Status.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Status.FAILED
         summary = _summary(run, told, status, f"{type(error).__name__}: {error}", recorder.interpolated)
         recorder.sink.close({**summary, "rows": rows or recorder.sink.rows}, {})
         raise
-    return recorder.sink.close({**_summary(run, told, *verdict, recorder.interpolated), "rows": rows}, finals)
+    return recorder.sink.close({**_summary(run, told, *verdict, recorder.interpolated), **residuals, "rows": rows}, finals)
 
 
 def _march(run: Run, recorder: Recorder, events: Events, keeper: Keeper, start: Start, show: Update) -> Verdict:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Event", "Events", "Interpolant", "Layout", "Memory", "Record", "Recorder", "Schedule", "Sink", "Update",
-    "at", "every_step", "final_arrays", "geometric", "linear", "progress",
+    "at", "every_step", "final_arrays", "final_residuals", "geometric", "linear", "progress",
 ]  # fmt: skip
 
 
@@ -64,6 +64,24 @@ def final_arrays(flow: Flow, t: float, y: Array) -> dict[str, Array]:
     return {} if finals is None else {name: np.asarray(value, dtype=np.float64) for name, value in finals(t, y).items()}
 
 
+def final_residuals(flow: Flow, t: float, y: Array) -> dict[str, Any]:
+    """``{"residuals": ...}`` of the last state as plain data, where the flow has an ``evaluation(t, y)`` and its energy a ``domain`` Θ.
+
+    They cost milliseconds, so they are worked out once, at the end, and not with the arrays above, which are laid out at the first
+    state and kept in every checkpoint. What a user's own energy raises does not take the run with it: it is told instead.
+    """
+    energy, evaluation = getattr(flow, "energy", None), getattr(flow, "evaluation", None)
+    if evaluation is None or not all(hasattr(energy, name) for name in ("domain", "signal", "field")):
+        return {}
+    from wflow.energies import residuals
+
+    try:
+        with np.errstate(all="ignore"):  # what overflows shows as inf, or ends below
+            return {"residuals": residuals(energy, flow.unpack(y), evaluation=evaluation(t, y)).plain()}
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        return {"residuals": {"failed": f"{type(error).__name__}: {error}"[:200]}}
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """What a run left, in memory or in a file.
@@ -81,7 +99,7 @@ class Record:
         Index of the event and its time, in order of time.
     summary : mapping
         ``status``, ``message``, ``counts``, ``seconds``, ``events`` (their names), ``provenance``, and once the run has ended ``rows``,
-        the numbers of frames and states before its end was added to them: plain JSON types.
+        the numbers of frames and states before its end was added to them, and the last state's ``residuals``: plain JSON types.
     finals : mapping of arrays
     path : Path or None
     run : str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -35,7 +36,10 @@ def print_table(solutions: Sequence[Solution]) -> None:
 
     swept = len(solutions) > 1 and any(solution.provenance.get("sweep") for solution in solutions)
     table = _by_setting(solutions) if swept else _by_run(solutions)
-    Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False, emoji=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False, emoji=False)
+    console.print(table)
+    if not swept and any(solution.residuals for solution in solutions):
+        console.print(_residuals(solutions))
     for k, solution in enumerate(solutions):
         if not solution.status.ok:
             print(f"{label(solution.provenance, k)}: {solution.status.value}: {solution.message}")
@@ -61,6 +65,17 @@ def _by_run(solutions: Sequence[Solution]) -> Table:
     for k, solution in enumerate(solutions):
         reached = f"{solution.times[-1]:.4g}" if len(solution.times) else ""
         table.add_row(label(solution.provenance, k), reached, solution.status.value, *_reached(solution), *_costs(solution))
+    return table
+
+
+def _residuals(solutions: Sequence[Solution]) -> Table:
+    """What is left of δ, F and g at the ends of the runs."""
+    table = _table(["residuals"], ["sup|δ|", "in L²", "∫|F|²dν", "sup|g_ν|", "at most"])
+    table.add_column("at ω̄")
+    for k, solution in enumerate(solutions):
+        if (found := solution.residuals) is not None:
+            numbers = (found.advantage_sup, found.advantage_l2, found.dissipation, found.g_sup, found.g_bound)
+            table.add_row(label(solution.provenance, k), *("" if math.isnan(x) else short(x) for x in numbers), found.where())
     return table
 
 

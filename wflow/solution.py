@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from wflow import _checks
 from wflow._checks import Array
 from wflow.record import Layout, Record
 from wflow.storage import collection
+
+if TYPE_CHECKING:
+    from wflow.energies import Residuals
 
 __all__ = ["Solution", "Status", "open", "open_all"]
 
@@ -162,6 +165,16 @@ class Solution:
         return dict(self.stored.finals)
 
     @property
+    def residuals(self) -> Residuals | None:
+        """Residuals of the last state (`wflow.energies.residuals`); None if the run has not ended or its energy has none."""
+        stored = self.stored.summary.get("residuals", {})
+        if "g_sup" not in stored:
+            return None
+        from wflow.energies import Residuals
+
+        return Residuals.of_plain(stored)
+
+    @property
     def path(self) -> Path | None:
         """The file, if there is one."""
         return self.stored.path
@@ -177,6 +190,7 @@ class Solution:
             if {"gap_lower", "gap_upper"} <= set(self.diagnostics):
                 bounds = [f"[{self.diagnostics['gap_lower'][k]:.3g}, {self.diagnostics['gap_upper'][k]:.3g}]" for k in (0, -1)]
                 lines.append(f"  gap certified in  {bounds[0]} at the start, {bounds[1]} at the end")
+        lines += self._residual_lines()
         if counts := self.counts:
             parts = {"steps": counts["rhs"], "spectral radius": counts.get("spectral_radius", 0), "recording": counts["recording"]}
             lines.append(f"  field evaluations {sum(parts.values())} ({', '.join(f'{name} {n}' for name, n in parts.items())})")
@@ -189,6 +203,11 @@ class Solution:
             doubt = f"; bits may differ: {resumed['doubt']}" if resumed["doubt"] else ", bit for bit"
             lines.append(f"  resumed           at t = {resumed['t']:.6g} after it was {resumed['after']}{doubt}")
         return "\n".join(lines + ([f"  file              {self.path}"] if self.path else []))
+
+    def _residual_lines(self) -> list[str]:
+        stored, residuals = self.stored.summary.get("residuals", {}), self.residuals
+        told = residuals.lines() if residuals else [f"not worked out: {stored['failed']}"] if "failed" in stored else []
+        return [f"  {'' if k else 'residuals':<17} {line}" for k, line in enumerate(told)]
 
     def to_xarray(self) -> Any:
         """All of it as an ``xarray.Dataset`` (extra ``xarray``); see ``wflow._xarray.dataset``.

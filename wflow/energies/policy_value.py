@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from wflow import _checks, mdp
 from wflow._checks import Array
 from wflow.energies._kernels import covariance_signal, homogeneous_invariant, softmax
 from wflow.energies.base import Evaluation
+from wflow.energies.domains import Box, Domain, Sphere
 from wflow.mdp import MDP
 from wflow.mdp.evaluation import _evaluate
 from wflow.measures import ParticleMeasure
@@ -19,6 +21,8 @@ from wflow.neurons import Network
 from wflow.neurons.activations import ActivationLike
 
 __all__ = ["PolicyEvaluation", "PolicyValue"]
+
+_STEEPEST = {"relu": 1.0, "tanh": 1.0, "softplus": 1.0, "sigmoid": 0.25, "gaussian": math.exp(-0.5), "rbf": math.exp(-0.5)}  # sup|σ'|
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,15 @@ class PolicyEvaluation(Evaluation):
     def log_policy(self) -> Array:
         """log π_ν, a log density with respect to the action weights, shape (n_s, n_a)."""
         return self.bellman.log_policy
+
+    @cached_property
+    def residual_l2(self) -> float:
+        """``sqrt(sum_ij ϱ_i w_j π_ij δ_ij²)``; at most ``residual / sqrt(1 − γ)``."""
+        if not 0.0 < self.residual < math.inf:
+            return self.residual
+        bellman, weights = self.bellman, self._energy.mdp.actions.weights
+        squares = np.square(bellman.advantage / self.residual)  # which cannot overflow
+        return self.residual * math.sqrt(np.einsum("i,j,ij,ij->", bellman.occupancy, weights, bellman.policy, squares))
 
     @cached_property
     def gap(self) -> float:
@@ -141,6 +154,33 @@ class PolicyValue:
     def field(self, points: Array, signal: Array) -> Array:
         """Velocity (K, m) at points (K, m) in the field of a signal, that of a measure at an earlier time or elsewhere included."""
         return self.network.adjoint(points, signal)
+
+    def laplacian(self, points: Array, signal: Array) -> Array:
+        """Δ_ω̄ g (K,) at points (K, m); the divergence of the field there is ω0 times it. ValueError for ReLU, which has none."""
+        return self.network.laplacian(points, signal)
+
+    @cached_property
+    def domain(self) -> Domain:
+        """Θ, where ω̄ lives: directions for ReLU; for bumps the nodes' bounding box, widened by ℓ; else [−6, 6]^{m−1} for R^{m−1}."""
+        activation, spaces = self.network.activation, (self.mdp.states, self.mdp.actions)
+        if activation.radial:
+            lower, upper = (np.concatenate([end(space.nodes, axis=0) for space in spaces]) for end in (np.min, np.max))
+            return Box(lower - activation.width, upper + activation.width)
+        return Sphere(self.n_parameters - 1) if activation.homogeneous else Box.cube(self.n_parameters - 1)
+
+    def lipschitz(self, signal: Array) -> float:
+        """Lipschitz constant of g = sum_ij G_ij φ_ij on all ω̄: ``sup|σ'| sum_ij |G_ij| |(s_i, a_j, 1)|``; NaN for a user's own σ.
+
+        For bumps ``e^{-1/2}/ℓ sum_ij |G_ij|``.
+        """
+        activation = self.network.activation
+        if callable(activation.pair[0]):
+            return math.nan
+        size = np.abs(_checks.fitting("signal", signal, self.network.shape))
+        if activation.radial:
+            return float(size.sum()) * _STEEPEST["rbf"] / activation.width
+        squares = [np.square(space.nodes).sum(axis=1) for space in (self.mdp.states, self.mdp.actions)]
+        return _STEEPEST[activation.name] * float((size * np.sqrt(squares[0][:, None] + squares[1] + 1.0)).sum())
 
     def function_values(self, measure: ParticleMeasure) -> Array:
         """f_ν modulo functions of s, as coordinates (n_s n_a,): the Euclidean distance of two is the L² distance of the functions.

@@ -30,6 +30,9 @@ class Flow(Protocol):
         Arrays that never change, stored beside the run so that figures need no flow (weights, nodes, the optimum).
     ``finals(t, y) -> dict[str, ndarray]``
         Arrays worked out at the last state; names and shapes must not depend on (t, y), as they are laid out at the first.
+    ``evaluation(t, y) -> Evaluation``, with an attribute ``energy``
+        The energy's evaluation at y. If that energy has ``domain``, ``signal`` and ``field``, the run's summary tells the residuals of
+        its last state (``wflow.energies.residuals``).
     ``state_kind : str``
         How ``wflow.open`` rebuilds a state from y without the flow. ``"particles"``: y holds points (N, m), and ``static()`` the
         ``"weights"`` (N,). Absent: states read from a file are flat arrays.

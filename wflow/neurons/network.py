@@ -6,7 +6,7 @@ import numpy as np
 
 from wflow import _checks
 from wflow._checks import Array
-from wflow.neurons import compressed, direct, hinge, separable
+from wflow.neurons import compressed, curvature, direct, hinge, separable
 from wflow.neurons.activations import Activation, ActivationLike, get
 from wflow.spaces import Space
 
@@ -96,6 +96,20 @@ class Network:
         if algorithm == "separable":
             return separable.adjoint(points, self.states.nodes, self.actions.nodes, self.activation.width, signal)
         return direct.adjoint(self.activation.pair, points, self._one_class(len(points)), *self._axes, signal[None, None])
+
+    def laplacian(self, points: Array, signal: Array) -> Array:
+        """Δ_ω̄ g (K,) at points (K, m), ``g = sum_ij G_ij φ_ij``: the sum of its second derivatives in all parameters but ω0.
+
+        Cost O(K M), in blocks of a few MiB: it serves checks (`wflow.neurons.curvature`).
+
+        Raises
+        ------
+        ValueError
+            For ReLU, which has none, and for a user's own activation, whose σ'' is not known.
+        """
+        points = _checks.fitting("points", points, (None, self.n_parameters))
+        signal = _checks.fitting("signal", signal, self.shape)
+        return curvature.laplacian(self.activation, points, self.states.nodes, self.actions.nodes, signal)
 
     def values(self, points: Array) -> Array:
         """ψ(s_i, a_j; ω_n) of every neuron by itself, (K, n_s, n_a) for points (K, m): for a few neurons at a time."""

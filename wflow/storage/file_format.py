@@ -9,7 +9,7 @@ Layout of a file, format version 1 (docs in the file itself: every dataset carri
         frames     (F, D+1) time and diagnostics; attribute columns
         states     (K, n)   packed states, raw float64;  state_times (K, 1)
         events     (E, 2)   index into the summary's names, time
-        summary    (2, 64 KiB)  JSON, rewritten in turn: status, message, counts, seconds, events, provenance; writer or rows
+        summary    (2, 64 KiB)  JSON, rewritten in turn: status, message, counts, seconds, events, provenance; writer, or rows and residuals
         static/*, finals/*  arrays known at the start, and at the end (NaN until then)
 
 HDF5's single-writer mode (SWMR) creates nothing after it begins; everything is laid out before, in a file under a temporary

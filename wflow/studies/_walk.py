@@ -33,8 +33,14 @@ def walk(flow: Any, initial: ParticleMeasure, times: Array, method: str, rtol: f
 
 
 class Unwatched(WassersteinFlow):
-    """The flow without diagnostics, which would cost as much as a step at every recorded time."""
+    """The flow without diagnostics, which would cost as much as a step at every recorded time, and without residuals at its end."""
+
+    evaluation = None  # type: ignore[assignment]
 
     def diagnostics(self, t: float, y: Array) -> dict[str, float]:  # noqa: ARG002
         """None."""
         return {"energy": 0.0}
+
+    def finals(self, t: float, y: Array) -> dict[str, Array]:  # noqa: ARG002
+        """None."""
+        return {}
