@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from wflow import config, experiment, mdp
 from wflow.config import ConfigError
+from wflow.measures import laws
 
 SMALL = """
 seeds = [0, 3]
@@ -88,6 +89,15 @@ def test_every_problem_of_the_library_is_a_kind():
     assert set(config.KINDS) == {"custom", *mdp.library.__all__}
 
 
+@pytest.mark.parametrize("start", ["all_dead", "silent", "single_point", "sign_locked"])
+def test_starts_that_stay_below_the_optimum(start):
+    (part,) = config.load("fig1b", [f"flow.start={start}", "problem.n_states=5", "problem.n_actions=7", "flow.n_particles=16"]).parts
+    run = experiment.build(part, 3)
+    np.testing.assert_array_equal(run.initial().points, getattr(laws, start)(4).sample(16, np.random.SeedSequence(3).spawn(1)[0]).points)
+    if start in ("all_dead", "silent"):
+        assert np.abs(run.energy.velocity(run.initial())).max() < 1e-15
+
+
 def test_built_in_experiments_are_those_of_the_paper():
     assert list(config.builtin()) == ["fig1", "fig1a", "fig1a_euler", "fig1b"]
     both = config.load("fig1")
@@ -95,7 +105,7 @@ def test_built_in_experiments_are_those_of_the_paper():
     assert [part.kind for part in both.parts] == ["agazzi_lu_bandit", "agazzi_lu_grid"]
     for part in both.parts:
         assert part.settings.seeds == [0, 1, 2, 3, 4]
-        assert part.settings.flow.model_dump() == {"n_particles": 800, "activation": "relu", "width": None, "variance": 4.0}
+        assert part.settings.flow.model_dump() == {"n_particles": 800, "activation": "relu", "width": None, "start": "student", "variance": 4.0}
         assert part.settings.solver.t_end == 1e4
 
 

@@ -10,7 +10,7 @@
     n_states = 20                   # or "custom" with file = "problem.npz" or the arrays themselves
 
     [flow]
-    n_particles = 800               # activation, width (of "rbf"), variance of the student's first layer
+    n_particles = 800               # activation, width (of "rbf"), variance of the student's first layer, start = "student"
 
     [solver]
     t_end = 1e4                     # mean-field time; method, rtol, atol, max_steps, steady as in wflow.solve

@@ -61,7 +61,7 @@ class Run:
 
     def initial(self) -> ParticleMeasure:
         """The student of this seed, drawn anew at every call: same seed, same bits."""
-        return _student(self.part, self.energy.n_parameters, self.seed)
+        return _student(self.part, self.energy, self.seed)
 
     def provenance(self) -> dict[str, Any]:
         """What the file says of where the run came from."""
@@ -96,7 +96,7 @@ def build(part: Part, seed: int) -> Run:
     try:
         energy = PolicyValue(_problem(part, seed), settings.activation, width=settings.width)
         flow = WassersteinFlow(energy)
-        record.Layout.of(flow, 0.0, flow.pack(_student(part, energy.n_parameters, seed)))
+        record.Layout.of(flow, 0.0, flow.pack(_student(part, energy, seed)))
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:
@@ -110,8 +110,15 @@ def build(part: Part, seed: int) -> Run:
 # --- building -----------------------------------------------------------------------------------------------------------------
 
 
-def _student(part: Part, n_parameters: int, seed: int) -> ParticleMeasure:
-    law = laws.student(n_parameters, part.settings.flow.variance)
+def _student(part: Part, energy: PolicyValue, seed: int) -> ParticleMeasure:
+    name, m = part.settings.flow.start, energy.n_parameters
+    if name == "student":
+        law = laws.student(m, part.settings.flow.variance)
+    elif name == "all_dead":
+        reach = max(float(np.abs(space.nodes).max(initial=1.0)) for space in (energy.mdp.states, energy.mdp.actions))
+        law = laws.all_dead(m, reach)
+    else:
+        law = getattr(laws, name)(m)
     return law.sample(part.settings.flow.n_particles, np.random.SeedSequence(seed).spawn(1)[0])
 
 

@@ -33,11 +33,15 @@ class _Arguments(BaseModel):
 
 
 class FlowSettings(_Section):
-    """The particles: how many, what neurons they are, and the variance of the law their first layer is drawn from (ω0 = 0)."""
+    """The particles: how many, what neurons they are, and the law they are drawn from.
+
+    "student": ω0 = 0, the first layer normal with that variance. The others stay below the optimum (``wflow.measures.laws.controls``).
+    """
 
     n_particles: int = Field(default=800, ge=1)
     activation: str = "relu"
     width: float | None = None
+    start: Literal["student", "all_dead", "silent", "single_point", "sign_locked"] = "student"
     variance: float = 4.0
 
 
