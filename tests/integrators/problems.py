@@ -6,8 +6,10 @@ import numpy as np
 
 import wflow.integrators as integrators
 
-ADAPTIVE = ("bs3", "tsit5", "rkc2")
+STABILISED = ("rkc2", "rkl2")
+ADAPTIVE = ("heun", "ssprk3", "bs3", "tsit5", *STABILISED)
 OURS = ("euler", *ADAPTIVE)
+STAGES = (*range(2, 40), *range(40, 201, 7), 200, 500)
 
 
 def smooth(t, y):
@@ -40,3 +42,12 @@ def run(method, fun, y0, t_bound, t0=0.0, **keywords):
 def observed_order(errors, ratio=2.0):
     """Of the last two rungs of a ladder whose step shrinks by `ratio`."""
     return float(np.log(errors[-2] / errors[-1]) / np.log(ratio))
+
+
+def stability_polynomial(family, s, z):
+    """P_s(z): one step of size 1 for y' = z y, by the recurrence of a stabilised family."""
+    weights, times = family.coefficients(s)
+    older, y = np.ones_like(z), 1.0 + times[1] * z
+    for mu_0, mu, nu, mu_f, gamma_f in weights:
+        older, y = y, mu_0 + mu * y + nu * older + mu_f * z * y + gamma_f * z
+    return y

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
-from integrators.problems import ADAPTIVE, OURS, options, run, smooth, smooth_solution
+from integrators.problems import ADAPTIVE, OURS, STABILISED, options, run, smooth, smooth_solution
 from scipy.integrate import OdeSolver, solve_ivp
 
 import wflow.integrators as integrators
@@ -121,10 +122,10 @@ def test_counts_are_what_happened(name):
     counts = solver.counts
     assert counts["rhs"] + counts["spectral_radius"] == solver.nfev == len(field.calls)
     assert counts["rhs"] == counts["stages"] + 1  # no initial-step evaluation: the first step was given
-    per_attempt = {"euler": 1, "bs3": 3, "tsit5": 6}
+    per_attempt = {"euler": 1, "heun": 2, "ssprk3": 3, "bs3": 3, "tsit5": 6}
     if name in per_attempt:
         assert counts["stages"] == per_attempt[name] * (counts["steps"] + counts["rejected"])
-    assert (counts["spectral_radius"] > 0) == (name == "rkc2")
+    assert (counts["spectral_radius"] > 0) == (name in STABILISED)
     assert (counts["rejected"] > 0) == (name != "euler")  # a first step of 0.5 is too long for all
 
 
@@ -226,7 +227,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("bad", "error"),
         [({"rtol": 0.0}, ValueError), ({"rtol": "1e-3"}, TypeError), ({"atol": -1.0}, ValueError), ({"atol": np.ones(3)}, ValueError),
-         ({"first_step": 0.0}, ValueError), ({"max_step": -1.0}, ValueError), ({"max_step": np.nan}, ValueError), ({"norm": 2}, TypeError)],
+         ({"first_step": 0.0}, ValueError), ({"max_step": -1.0}, ValueError), ({"max_step": np.nan}, ValueError), ({"norm": 2}, TypeError),
+         ({"accept": True}, TypeError)],
     )  # fmt: skip
     def test_bad_options_are_named(self, name, bad, error):
         with pytest.raises(error, match=next(iter(bad))):
@@ -264,3 +266,35 @@ def test_a_field_whose_norm_overflows_is_stepped_or_given_up(name):
 def test_tolerances_may_be_as_good_as_none(name):
     solver = integrators.get(name)(lambda t, y: -y, 0.0, np.ones(2), 1.0, rtol=1e99)
     assert solver.step() is None
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_rejection_on_nan(name):
+    """A field that is NaN beyond a wall is left by shorter steps, each counted, and the run goes on once the wall has gone."""
+    wall = [0.3]
+    solver = integrators.get(name)(
+        lambda t, y: -y if t <= wall[0] else np.full(2, np.nan), 0.0, np.ones(2), 1.0, first_step=0.5, rtol=1e-3, atol=1e-3
+    )
+    assert solver.step() is None
+    assert 0.0 < solver.t <= 0.3
+    assert solver.counts["rejected"] >= 1
+    wall[0] = 2.0
+    while solver.status == "running":
+        assert solver.step() is None
+    np.testing.assert_allclose(solver.y, np.exp(-1.0), atol=5e-3)
+
+
+@pytest.mark.parametrize(("name", "large"), [("heun", 5), ("ssprk3", 6), ("bs3", 6), ("tsit5", 9), ("rkc2", 3), ("rkl2", 3)])
+def test_memory_of_a_step(name, large):
+    """New arrays (n,) alive at once in a step, those of the field included: the state, stages that are kept, two evaluations in flight."""
+    n = 10**6
+    more = {"spectral_radius": 900.0} if name in STABILISED else {}
+    start = np.linspace(0.5, 1.0, n)
+    solver = integrators.get(name)(lambda t, y: -y, 0.0, start, 1.0, first_step=0.1, rtol=1e-2, **more)
+    solver.step()
+    tracemalloc.start()
+    solver.step()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (large + 0.1) * 8 * n
+    assert name not in STABILISED or solver.counts["stages"] > 20

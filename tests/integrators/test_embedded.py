@@ -7,6 +7,8 @@ import pytest
 
 from wflow.integrators.bogacki_shampine import BogackiShampine32
 from wflow.integrators.embedded import EmbeddedPair, tableau
+from wflow.integrators.heun import Heun21
+from wflow.integrators.ssprk import SSPRK32
 from wflow.integrators.tsitouras import Tsitouras54
 
 
@@ -27,12 +29,16 @@ def order_of(b, A, c, theta=1.0):
     return min(failed, default=6) - 1
 
 
-@pytest.mark.parametrize("pair", [BogackiShampine32, Tsitouras54])
+@pytest.mark.parametrize("pair", [Heun21, SSPRK32, BogackiShampine32, Tsitouras54])
 def test_orders_of_the_pair(pair):
     b = pair.A[-1]
     np.testing.assert_allclose(pair.A.sum(axis=1), pair.C, rtol=0, atol=1e-15)
     assert order_of(b, pair.A, pair.C) == pair.order
     assert order_of(b - pair.E, pair.A, pair.C) == pair.estimate_order - 1
+
+
+def test_heun_embeds_euler():
+    np.testing.assert_array_equal(Heun21.A[-1] - Heun21.E, [1.0, 0.0, 0.0])
 
 
 def test_interpolant_of_tsitouras():
@@ -58,3 +64,38 @@ def test_a_wrong_tableau_is_refused(change, reason):
 def test_tableau_fills_rows():
     assert tableau([[1.0], [2.0, 3.0]]).tolist() == [[0, 0, 0], [1, 0, 0], [2, 3, 0]]
     assert issubclass(Tsitouras54, EmbeddedPair)
+
+
+def upwind(u):
+    """Advection on a ring: Euler's step of 1 shifts it by one cell, and longer ones add variation."""
+    return np.roll(u, 1) - u
+
+
+def variation(u):
+    return np.abs(u - np.roll(u, 1)).sum()
+
+
+@pytest.mark.parametrize("pair", [Heun21, SSPRK32])
+def test_steps_and_embedded_formulas_preserve_strong_stability(pair):
+    """Up to Euler's step total variation does not grow; by a step a little longer it does, for a jump."""
+    A, E = pair.A, pair.E
+    jump = np.where(np.arange(40) < 20, 1.0, 0.0)
+    for h, kept in ((0.3, True), (1.0, True), (1.1, False)):
+        slopes = []
+        for row in A:
+            slopes.append(upwind(jump + h * sum((a * f for a, f in zip(row, slopes, strict=False)), np.zeros(40))))
+        ends = [jump + h * sum(w * f for w, f in zip(weights, slopes, strict=True)) for weights in (A[-1], A[-1] - E)]
+        assert (variation(ends[0]) <= 2.0 + 1e-12) == kept
+        assert variation(ends[1]) <= 2.0 + 1e-12 or not kept
+
+
+def test_ssprk3_is_shu_and_oshers():
+    """Convex combinations of Euler's steps."""
+    u = np.random.default_rng(0).standard_normal(7)
+    h, f = 0.3, np.tanh
+    one = u + h * f(u)
+    two = 0.75 * u + 0.25 * (one + h * f(one))
+    three = u / 3.0 + 2.0 / 3.0 * (two + h * f(two))
+    solver = SSPRK32(lambda t, y: f(y), 0.0, u, h, first_step=h, max_step=h, rtol=1e6, atol=1e6)
+    solver.step()
+    np.testing.assert_allclose(solver.y, three, rtol=1e-14)

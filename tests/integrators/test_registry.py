@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.integrate import DOP853, OdeSolver
 
 import wflow.integrators as integrators
+from wflow import _checks
 
 
 def test_every_name_leads_to_a_solver():
-    assert {"euler", "bs3", "tsit5", "rkc2", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"} == set(integrators.names())
+    ours = ("euler", "heun", "ssprk3", "bs3", "tsit5", "rkc2", "rkl2")
+    assert integrators.names() == (*ours, "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
     for name in integrators.names():
         method = integrators.get(name)
         assert issubclass(method, OdeSolver)
@@ -21,6 +26,7 @@ def test_aliases_and_foreign_classes():
     assert integrators.get("Bogacki_Shampine") is integrators.BogackiShampine32
     assert integrators.get("tsitouras") is integrators.Tsitouras54
     assert integrators.get("dop853") is DOP853
+    assert integrators.get("rkl") is integrators.RKL2
 
     class Mine(OdeSolver):
         pass
@@ -30,7 +36,7 @@ def test_aliases_and_foreign_classes():
 
 @pytest.mark.parametrize("bad", ["tsit", "rkc3", None, 3, int])
 def test_unknown_names(bad):
-    with pytest.raises(ValueError, match="method must be one of euler, bs3"):
+    with pytest.raises(ValueError, match="method must be one of euler, heun, ssprk3, bs3"):
         integrators.get(bad)
 
 
@@ -78,3 +84,40 @@ def test_start_makes_a_solver_of_plain_numbers(method):
 def test_start_asks_no_less_of_scipys_methods(method, options, error, message):
     with pytest.raises(error, match=f"^{message}"):
         integrators.start(integrators.get(method), lambda t, y: -y, **STEP | options)
+
+
+@pytest.mark.parametrize(("method", "matrices"), [("Radau", 5), ("BDF", 3), ("LSODA", 1)])
+def test_dense_matrices_beyond_memory_are_refused(method, matrices, monkeypatch):
+    """Before the field is asked; just as large as memory is still tried."""
+    def field(t, y):
+        raise AssertionError
+
+    n, start = 1000, partial(integrators.start, integrators.get(method), field, 0.0, np.ones(1000), 1.0)
+    monkeypatch.setattr(_checks, "_room", lambda: 8.0 * matrices * n * n - 1.0)
+    message = rf"^the number of unknowns must be small enough for .* GB of memory; got 1000; {method} keeps dense .* take rkc2"
+    with pytest.raises(ValueError, match=message):
+        start()
+    monkeypatch.setattr(_checks, "_room", lambda: 8.0 * matrices * n * n)
+    if method == "LSODA":  # evaluates in its first step
+        start()
+    else:
+        with pytest.raises(AssertionError):
+            start()
+    integrators.start(integrators.get("tsit5"), field, 0.0, np.ones(n), 1.0)
+
+
+def test_absurd_sizes_need_no_patch():
+    with pytest.raises(ValueError, match="BDF keeps dense matrices"):
+        integrators.start(integrators.get("BDF"), lambda t, y: -y, 0.0, np.ones(10**6), 1.0)
+
+
+def test_sparse_and_banded_jacobians_are_affordable(monkeypatch):
+    monkeypatch.setattr(_checks, "_room", lambda: 0.0)
+    n = 50
+    for method, options in (
+        ("BDF", {"jac_sparsity": np.eye(n)}), ("Radau", {"jac": lambda t, y: -scipy.sparse.eye_array(n, format="csc")}),
+        ("BDF", {"jac": -scipy.sparse.eye_array(n, format="csc")}), ("LSODA", {"lband": 0, "uband": 0}),
+    ):  # fmt: skip
+        solver = integrators.start(integrators.get(method), lambda t, y: -y, 0.0, np.ones(n), 1.0, **options)
+        solver.step()
+        assert solver.t > 0.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wflow.integrators._vector import combine, rms, rms_norm, scale_rms
+from wflow.integrators._vector import combine, mean_product, rms, rms_norm, scale_rms
 
 shapes = st.tuples(st.integers(1, 40), st.integers(2, 8), st.integers(0, 2**32 - 1))
 
@@ -57,5 +57,7 @@ def test_norms(shape):
     assert rms(x) == pytest.approx(np.sqrt(np.mean(x**2)), rel=1e-13)
     assert scale_rms(x, 0.1, atol) == pytest.approx(np.sqrt(np.mean((atol + 0.1 * abs(x)) ** 2)), rel=1e-13)
     assert scale_rms(x, 0.1, atol[:1]) == pytest.approx(np.sqrt(np.mean((atol[0] + 0.1 * abs(x)) ** 2)), rel=1e-13)
+    assert mean_product(x, atol) == pytest.approx(np.mean(x * atol), rel=1e-11, abs=1e-14)
     x[-1] = np.nan
+    assert np.isnan(mean_product(x, atol))
     assert np.isnan(rms(x))

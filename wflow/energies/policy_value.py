@@ -14,6 +14,7 @@ from wflow._checks import Array
 from wflow.energies._kernels import covariance_signal, homogeneous_invariant, softmax
 from wflow.energies.base import Evaluation
 from wflow.energies.domains import Box, Domain, Sphere
+from wflow.energies.linearised import Product, linearised
 from wflow.mdp import MDP
 from wflow.mdp.evaluation import _evaluate
 from wflow.measures import ParticleMeasure
@@ -140,6 +141,13 @@ class PolicyValue:
     def velocity(self, measure: ParticleMeasure) -> Array:
         """F(ω_n; ν) = ∇ first_variation at the particles, shape (N, m); ``∂E/∂ω_n = p_n F(ω_n)``."""
         return self.evaluate(measure).velocity
+
+    def linearised(self, measure: ParticleMeasure | PolicyEvaluation) -> Product:
+        """The derivative of `velocity` as the points move: a function v (N, m) -> DF[v] (N, m), exact (`wflow.energies.linearised`).
+
+        A product costs about an evaluation. An evaluation of the measure may be given in its place, and saves one.
+        """
+        return linearised(measure if isinstance(measure, PolicyEvaluation) else self.evaluate(measure))
 
     def first_variation(self, measure: ParticleMeasure, points: Array) -> Array:
         """Ψ_ν(ω) = sum_ij G_ij ψ(s_i, a_j; ω) at points (K, m), shape (K,)."""

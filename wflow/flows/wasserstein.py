@@ -61,6 +61,11 @@ class WassersteinFlow:
     energy : Energy
         Anything with `value` and `velocity`; `evaluate` is used where there is one.
 
+    Attributes
+    ----------
+    jacobian : callable (t, y) -> (callable (N m,) -> (N m,))
+        Products with the Jacobian of `rhs`, for implicit methods; there if the energy has ``linearised(measure)``.
+
     Notes
     -----
     State y: the points (N, m), row after row. One field evaluation per `rhs`; it is remembered, so that `diagnostics` at the
@@ -81,6 +86,9 @@ class WassersteinFlow:
         self._weights = np.empty(0)
         self._invariant: Array | None = None  # of the initial measure
         self._last: tuple[float, Array, Evaluation] | None = None
+        if callable(linearised := getattr(energy, "linearised", None)):
+            self._linearised = linearised
+            self.jacobian = self._jacobian
 
     def _separately(self, measure: ParticleMeasure) -> Evaluation:
         return Evaluation(measure, float(self.energy.value(measure)), self.energy.velocity(measure))
@@ -103,6 +111,12 @@ class WassersteinFlow:
         _ = evaluation.dissipation  # remembered before the velocity is handed out, which the caller may overwrite
         self._last = (t, y, evaluation)
         return evaluation.velocity.ravel()
+
+    def _jacobian(self, t: float, y: Array) -> Callable[[Array], Array]:
+        """The product v (N m,) -> DF v (N m,) with the field's Jacobian at y; ``jacobian``, where the energy has ``linearised``."""
+        shape = (len(self._weights), -1)
+        product = self._linearised(self.evaluation(t, y))
+        return lambda v: product(v.reshape(shape)).ravel()
 
     def diagnostics(self, t: float, y: Array) -> dict[str, float]:
         """Diagnostics of the energy's evaluation at y; free if `rhs` saw this very array last.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,17 +13,22 @@ from wflow._checks import Array
 from wflow.integrators.base import Adaptive, Integrator
 from wflow.integrators.bogacki_shampine import BogackiShampine32
 from wflow.integrators.euler import Euler
+from wflow.integrators.heun import Heun21
 from wflow.integrators.lsoda import LSODA
 from wflow.integrators.rkc import RKC2
+from wflow.integrators.rkl import RKL2
+from wflow.integrators.ssprk import SSPRK32
 from wflow.integrators.tsitouras import Tsitouras54
 
-__all__ = ["RKC2", "Adaptive", "BogackiShampine32", "Euler", "Integrator", "Tsitouras54", "get", "names", "start"]
+__all__ = [
+    "RKC2", "RKL2", "SSPRK32", "Adaptive", "BogackiShampine32", "Euler", "Heun21", "Integrator", "Tsitouras54", "get", "names", "start",
+]  # fmt: skip
 
 _METHODS: dict[str, type[OdeSolver]] = {
-    "euler": Euler, "bs3": BogackiShampine32, "tsit5": Tsitouras54, "rkc2": RKC2,
+    "euler": Euler, "heun": Heun21, "ssprk3": SSPRK32, "bs3": BogackiShampine32, "tsit5": Tsitouras54, "rkc2": RKC2, "rkl2": RKL2,
     "RK23": RK23, "RK45": RK45, "DOP853": DOP853, "Radau": Radau, "BDF": BDF, "LSODA": LSODA,
 }  # fmt: skip
-_ALIASES = {"bogacki_shampine": "bs3", "tsitouras": "tsit5", "rkc": "rkc2"}
+_ALIASES = {"bogacki_shampine": "bs3", "tsitouras": "tsit5", "rkc": "rkc2", "rkl": "rkl2"}
 
 
 def names() -> tuple[str, ...]:
@@ -54,15 +59,29 @@ def start(method: type[OdeSolver], fun: Callable[..., Any], t0: float, y0: Array
     Raises
     ------
     ValueError, TypeError
-        Naming the option that is out of its range.
+        Naming the option that is out of its range; or if y0 (n,) is so long that SciPy's implicit methods have no memory for their
+        dense matrices (n, n).
     """
     t0, t_bound = _checks.real("t0", t0), _checks.real("t_bound", t_bound)
     y0 = _checks.fitting("y0", y0, (None,))
     if not np.isfinite(y0).all():
         _checks.array("y0", y0)  # says where
+    _afford(method, y0.size, options)
     if issubclass(method, (RK23, RK45, DOP853, Radau, BDF, LSODA)):
         options = {name: _scipy_option(name, value, abs(t_bound - t0), y0.size) for name, value in options.items()}
     return method(fun, t0, y0, t_bound, **options)
+
+
+def _afford(method: type[OdeSolver], n: int, options: Mapping[str, Any]) -> None:
+    """Refuse SciPy's implicit methods where not even their dense matrices fit: the Jacobian, its factors, the identity."""
+    matrices = {Radau: 5, BDF: 3, LSODA: 1}.get(method, 0)  # Radau factors a complex one too
+    jac, bands = options.get("jac"), (options.get("lband"), options.get("uband"))
+    if callable(jac) or hasattr(jac, "tocsr") or options.get("jac_sparsity") is not None or bands != (None, None):
+        return
+    try:
+        _checks.memory("the number of unknowns", n, 8.0 * matrices * n * n)
+    except ValueError as error:
+        raise ValueError(f"{error}; {method.__name__} keeps dense matrices of that size squared: take rkc2, or give jac_sparsity") from None
 
 
 def _scipy_option(name: str, value: Any, span: float, n: int) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from wflow._checks import Array
 from wflow._jit import FASTMATH, njit
 
-__all__ = ["combine", "rms", "rms_norm", "scale_rms"]
+__all__ = ["combine", "mean_product", "rms", "rms_norm", "scale_rms"]
 
 # Sums may be reordered (and so vectorised): the order is fixed when the kernel is compiled, and NaN stays visible.
 _SUMS = FASTMATH | {"reassoc"}
@@ -47,6 +47,15 @@ def rms(x: Array) -> float:
     for i in range(x.size):
         total += x[i] * x[i]
     return math.sqrt(total / x.size)
+
+
+@njit(fastmath=_SUMS)
+def mean_product(x: Array, y: Array) -> float:
+    """Mean of ``x * y``, both (n,)."""
+    total = 0.0
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total / x.size
 
 
 @njit(fastmath=_SUMS)

@@ -15,11 +15,12 @@ from wflow import _checks
 from wflow._checks import Array
 from wflow.integrators._vector import combine, rms_norm
 
-__all__ = ["Adaptive", "Field", "Integrator", "LinearOutput", "Norm", "State", "hermite"]
+__all__ = ["Accept", "Adaptive", "Field", "Integrator", "LinearOutput", "Norm", "State", "hermite"]
 
 Field: TypeAlias = Callable[[float, Array], Array]
 Norm: TypeAlias = Callable[[Array, Array, Array, float, Array], float]
 State: TypeAlias = dict[str, Array | float | int]
+Accept: TypeAlias = Callable[[float, Array], bool]
 
 _SAFETY = 0.95  # on the step; the error then settles at 0.84^k
 _SLIVER = 1e-8  # a last step this much longer, relatively, is taken rather than leaving a sliver behind
@@ -137,6 +138,10 @@ class Adaptive(Integrator):
     norm : callable or None
         ``norm(error (n,), y_old (n,), y_new (n,), rtol, atol (1,) or (n,)) -> float``, at most 1 where the tolerances are met; it must
         not keep or change its arguments, which are buffers. None: root mean square of error/(atol + rtol max(|y_old|, |y_new|)).
+    accept : callable or None
+        ``accept(t, y) -> bool``: the last word on a step that meets the tolerances, such as whether the energy did not rise; the field was
+        just evaluated at that very (t, y). False rejects the step, and one of half the size is tried. It must be a function of (t, y)
+        and of accepted steps alone, or a resumed run is another.
 
     Raises
     ------
@@ -145,6 +150,7 @@ class Adaptive(Integrator):
     """
 
     adaptive = True
+    NOT_ACCEPTED: ClassVar[str] = "Steps meet the tolerances, but none that is longer than the spacing between numbers is accepted."
     estimate_order: ClassVar[int]  # k: the error estimate is O(h^k)
     _memory = (*Integrator._memory, "_h", "_error_old")
 
@@ -160,6 +166,7 @@ class Adaptive(Integrator):
         first_step: float | None = None,
         max_step: float = math.inf,
         norm: Norm | None = None,
+        accept: Accept | None = None,
         vectorized: bool = False,
         **extraneous: Any,
     ) -> None:
@@ -168,9 +175,11 @@ class Adaptive(Integrator):
         tolerance = _checks.array("atol", atol, at_least=0.0)
         self.atol = np.atleast_1d(_checks.array("atol", tolerance, (self.n,) if tolerance.ndim else ()))
         self.max_step = _checks.real("max_step", max_step, above=0.0, finite=False)
-        if norm is not None and not callable(norm):
-            raise TypeError(f"norm must be a callable or None; got {_checks.show(norm)}")
+        for name, value in (("norm", norm), ("accept", accept)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name} must be a callable or None; got {_checks.show(value)}")
         self.norm: Norm = rms_norm if norm is None else norm
+        self.accept = accept
         self._h = 0.0 if first_step is None else _checks.real("first_step", first_step, above=0.0)  # 0: not chosen yet
         self._error_old = 1.0
         self._error = np.empty(self.n)
@@ -183,20 +192,29 @@ class Adaptive(Integrator):
         if not self._start():
             return False, self.NOT_FINITE
         shortest = self._shortest_step()
-        h, rejected = max(self._h, shortest), False
+        h, rejected, reason = max(self._h, shortest), False, self.TOO_SMALL_STEP
         while h >= shortest:
             t = self._end_of_step(self._limit(min(h, self.max_step, abs(self.t_bound - self.t))))
             taken = t - self.t
             attempt = self._attempt(t, taken)
             error = attempt[2] if attempt is not None else math.inf
-            if attempt is not None and error <= 1.0:
+            accurate = attempt is not None and error <= 1.0
+            if attempt is not None and accurate and self._accepted(t, attempt[0]):
                 self._h = abs(taken) * min(1.0 if rejected else 10.0, self._growth(error))
                 self._error_old = max(error, 1e-4)
                 self._accept(t, *attempt[:2])
                 return True, None
             self._rejected += 1
-            h, rejected = self._retry(abs(taken), error), True
-        return False, self.TOO_SMALL_STEP
+            h, rejected = 0.5 * abs(taken) if accurate else self._retry(abs(taken), error), True
+            reason = self.NOT_ACCEPTED if accurate else self.TOO_SMALL_STEP
+        return False, reason
+
+    def _accepted(self, t: float, y: Array) -> bool:
+        """What the option `accept` says about a step to (t, y) that meets the tolerances."""
+        verdict = True if self.accept is None else self.accept(t, y)
+        if not isinstance(verdict, (bool, np.bool_)):
+            raise TypeError(f"accept must return True or False; got {_checks.show(verdict)}")
+        return bool(verdict)
 
     def _start(self) -> bool:
         """Evaluate the field and choose the first step, once; False if the field is not finite."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from wflow._checks import Array
 from wflow._jit import blas_single_thread
-from wflow.neurons import direct
+from wflow.neurons import direct, tangent
 from wflow.neurons.activations import Activation
 from wflow.neurons.axis import Ints
 from wflow.neurons.direct import Axes, split
@@ -26,6 +27,7 @@ from wflow.neurons.direct import Axes, split
 __all__ = ["Compressed"]
 
 _SIZES = (8, 12, 16, 24, 32, 40, 48, 64, 80)
+_Tasks: TypeAlias = list[tuple[int, int, int, int]]
 _LOG_ACCURACY = 37.0  # -log of the interpolation error asked for: 8e-17, before the small factor
 
 
@@ -101,7 +103,31 @@ class Compressed:
     def forward(self, points: Array, weights: Array) -> Array:
         """f (n_s, n_a) = sum_n p_n ω0 σ(k_s·s_i + k_a·a_j + b)."""
         order, tasks = self._classes(points)
-        sums = direct.forward(self._pair, points[order], weights[order], tasks, *self._axes)
+        return self._interpolated(tasks, direct.forward(self._pair, points[order], weights[order], tasks, *self._axes))
+
+    def tangent(self, points: Array, weights: Array, direction: Array) -> Array:
+        """Derivative of `forward` in the direction v (N, m)."""
+        order, tasks = self._classes(points)
+        rows = tangent.scaled(points, weights, direction)[order]
+        return self._interpolated(tasks, tangent.tangent(self._pair, points[order], rows, tasks, *self._axes))
+
+    def adjoint(self, points: Array, signal: Array) -> Array:
+        """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), for a signal G (n_s, n_a)."""
+        order, tasks = self._classes(points)
+        out = np.empty_like(points)
+        out[order] = direct.adjoint(self._pair, points[order], tasks, *self._axes, self._signals(tasks, signal))
+        return out
+
+    def curvature(self, points: Array, signal: Array) -> Array:
+        """∇²_ω̄ sum_ij G_ij φ_ij, shape (N, m − 1, m − 1), of a built-in activation."""
+        order, tasks = self._classes(points)
+        found = tangent.curvature(self._pair[0], points[order], tasks, *self._axes, self._signals(tasks, signal))
+        out = np.empty_like(found)
+        out[order] = found
+        return out
+
+    def _interpolated(self, tasks: _Tasks, sums: Array) -> Array:
+        """From sums over each task's neurons on its own nodes to their sum on all nodes, (n_s, n_a)."""
         by_class: dict[tuple[int, int], Array] = {}
         for task, part in zip(tasks, sums, strict=True):
             by_class[task[2:]] = by_class[task[2:]] + part if task[2:] in by_class else part
@@ -118,9 +144,8 @@ class Compressed:
                 out += part if interpolate is None else part @ interpolate.T
         return out
 
-    def adjoint(self, points: Array, signal: Array) -> Array:
-        """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), for a signal G (n_s, n_a)."""
-        order, tasks = self._classes(points)
+    def _signals(self, tasks: _Tasks, signal: Array) -> Array:
+        """The signal as each pair of levels sees it, (state levels, action levels, n_s, n_a)."""
         signals = np.empty((len(self._levels[0]), len(self._levels[1]), *self._shape))
         by_action: dict[int, Array] = {}
         with blas_single_thread():
@@ -130,6 +155,4 @@ class Compressed:
                     by_action[a] = signal if actions.weights is None else signal @ actions.weights
                 part = by_action[a] if states.weights is None else states.weights.T @ by_action[a]
                 signals[s, a, : part.shape[0], : part.shape[1]] = part
-        out = np.empty_like(points)
-        out[order] = direct.adjoint(self._pair, points[order], tasks, *self._axes, signals)
-        return out
+        return signals

@@ -17,10 +17,10 @@ import numpy as np
 
 from wflow._checks import Array
 from wflow._jit import launch
-from wflow.neurons import _hinge_adjoint, _hinge_forward
+from wflow.neurons import _hinge_adjoint, _hinge_forward, _hinge_tangent
 from wflow.neurons.kinks import Grid
 
-__all__ = ["Grid", "adjoint", "forward"]
+__all__ = ["Grid", "adjoint", "forward", "tangent"]
 
 _CHUNK = 128  # neurons per task of the adjoint
 _BLOCK = 50  # states per task of the sums along the actions
@@ -48,4 +48,13 @@ def adjoint(points: Array, grid: Grid, signal: Array) -> Array:
     """Rows (sum_ij G_ij φ_ij, ω0 ∇ sum_ij G_ij φ_ij), shape (N, m), for a signal G (n_s, n_a); cost O(N n_s + M) at most."""
     out = np.empty_like(points)
     launch(_hinge_adjoint.adjoint, _seconds(points, grid), points, signal, _BLOCK, _CHUNK, out, *grid.arguments)
+    return out
+
+
+def tangent(points: Array, weights: Array, direction: Array, grid: Grid) -> Array:
+    """Derivative of `forward` (n_s, n_a) in the direction v (N, m): sum_n p_n (v0 ω̄ + ω0 v̄)·(s_i, a_j, 1) where neuron n is active."""
+    lines = direction[:, :1] * points[:, 1:] + points[:, :1] * direction[:, 1:]
+    lines *= weights[:, None]
+    out = np.empty(grid.shape)
+    launch(_hinge_tangent.tangent, _seconds(points, grid), points, lines, _tasks(len(points)), _BLOCK, out, *grid.arguments)
     return out

@@ -6,7 +6,7 @@ import numpy as np
 
 from wflow import _checks
 from wflow._checks import Array
-from wflow.neurons import compressed, curvature, direct, hinge, separable
+from wflow.neurons import compressed, curvature, direct, hinge, separable, tangent
 from wflow.neurons.activations import Activation, ActivationLike, get
 from wflow.spaces import Space
 
@@ -96,6 +96,58 @@ class Network:
         if algorithm == "separable":
             return separable.adjoint(points, self.states.nodes, self.actions.nodes, self.activation.width, signal)
         return direct.adjoint(self.activation.pair, points, self._one_class(len(points)), *self._axes, signal[None, None])
+
+    def tangent(self, points: Array, weights: Array, direction: Array) -> Array:
+        """Derivative of `forward` in the points along v (N, m): ``sum_n p_n ∇ψ(s_i, a_j; ω_n)·v_n``, shape (n_s, n_a).
+
+        The transpose of `adjoint` at weights of 1, and about its cost. For ReLU, that between kinks.
+        """
+        points = _checks.fitting("points", points, (None, self.n_parameters))
+        weights = _checks.fitting("weights", weights, (len(points),))
+        direction = _checks.fitting("direction", direction, (len(points), self.n_parameters))
+        algorithm = self._choose(len(points))
+        if algorithm == "hinge" and self._grid is not None:
+            return hinge.tangent(points, weights, direction, self._grid)
+        if algorithm == "compressed" and self._compressed is not None:
+            return self._compressed.tangent(points, weights, direction)
+        if algorithm == "separable":
+            return separable.tangent(points, weights, direction, self.states.nodes, self.actions.nodes, self.activation.width)
+        rows = tangent.scaled(points, weights, direction)
+        total: Array = tangent.tangent(self.activation.pair, points, rows, self._one_class(len(points)), *self._axes).sum(axis=0)
+        return total
+
+    def curvature(self, points: Array, signal: Array) -> Array | None:
+        """∇²_ω̄ g (K, m − 1, m − 1) at points (K, m), ``g = sum_ij G_ij φ_ij``; None for ReLU, where it is 0 between kinks.
+
+        About the cost of `adjoint`; for a user's own σ, by central differences of fourth order, that of 4 (m − 1) adjoints.
+        """
+        points = _checks.fitting("points", points, (None, self.n_parameters))
+        signal = _checks.fitting("signal", signal, self.shape)
+        if self.activation.homogeneous:
+            return None
+        if callable(self.activation.pair[0]):
+            return self._differences(points, signal)
+        algorithm = self._choose(len(points))
+        if algorithm == "compressed" and self._compressed is not None:
+            return self._compressed.curvature(points, signal)
+        if algorithm == "separable":
+            return separable.curvature(points, self.states.nodes, self.actions.nodes, self.activation.width, signal)
+        tasks = self._one_class(len(points))
+        return tangent.curvature(self.activation.pair[0], points, tasks, *self._axes, signal[None, None])
+
+    def _differences(self, points: Array, signal: Array) -> Array:
+        """`curvature` from gradients at neighbours; errors some 3e-12 of g's terms where these vary over lengths of 1."""
+        unit = points.copy()
+        unit[:, 0] = 1.0  # of which `adjoint` gives ∇g
+        found = np.zeros((len(points), self.n_parameters - 1, self.n_parameters - 1))
+        for k in range(self.n_parameters - 1):
+            step = (unit[:, 1 + k] + 1e-3 * (1.0 + np.abs(unit[:, 1 + k]))) - unit[:, 1 + k]
+            for offset, coefficient in ((1.0, 2.0 / 3.0), (2.0, -1.0 / 12.0)):
+                for sign in (1.0, -1.0):
+                    moved = unit.copy()
+                    moved[:, 1 + k] += sign * offset * step
+                    found[:, :, k] += (sign * coefficient / step)[:, None] * self.adjoint(moved, signal)[:, 1:]
+        return (found + found.transpose(0, 2, 1)) / 2.0
 
     def laplacian(self, points: Array, signal: Array) -> Array:
         """Δ_ω̄ g (K,) at points (K, m), ``g = sum_ij G_ij φ_ij``: the sum of its second derivatives in all parameters but ω0.
