@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import gc
 import multiprocessing
@@ -9,7 +10,9 @@ import os
 import platform
 import re
 import resource
+import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,8 +21,9 @@ from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-__all__ = ["interleaved", "machine_line", "medians", "peak_memory_increase", "ratio_table", "write_output"]
+__all__ = ["interleaved", "machine_line", "medians", "peak_memory_increase", "ratio_table", "study", "write_output"]
 
 Samples = Mapping[str, list[float]]
 
@@ -159,3 +163,22 @@ def write_output(script: str, text: str) -> Path:
     target.parent.mkdir(exist_ok=True)
     target.write_text(f"{machine_line()}\n\n{text.rstrip()}\n", encoding="utf-8")
     return target
+
+
+def study(name: str, description: str, script: str) -> None:
+    """Run ``wflow study NAME`` with its defaults in a fresh process; its table, time and figures are the script's output."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the command's own --quick; writes nothing")
+    words = ["--quick"] if parser.parse_args().quick else []
+    with TemporaryDirectory() as folder:
+        call = [sys.executable, "-c", "import sys; from wflow import cli; sys.exit(cli.main())", "study", name, *words, "--out", folder]
+        start = time.perf_counter()
+        table = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True).stdout
+        seconds = time.perf_counter() - start
+        report = table[: table.index("written: ")] + f"whole command: {seconds:.0f} s, two processes\n"
+        if words:
+            print(report)
+            return
+        write_output(script, report)
+        for figure in Path(folder).glob("*.png"):
+            shutil.copy(figure, Path(script).parent / "output" / figure.name)

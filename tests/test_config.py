@@ -105,7 +105,8 @@ def test_built_in_experiments_are_those_of_the_paper():
     assert [part.kind for part in both.parts] == ["agazzi_lu_bandit", "agazzi_lu_grid"]
     for part in both.parts:
         assert part.settings.seeds == [0, 1, 2, 3, 4]
-        assert part.settings.flow.model_dump() == {"n_particles": 800, "activation": "relu", "width": None, "start": "student", "variance": 4.0}
+        expected = {"n_particles": 800, "activation": "relu", "width": None, "start": "student", "variance": 4.0}
+        assert part.settings.flow.model_dump() == expected
         assert part.settings.solver.t_end == 1e4
 
 

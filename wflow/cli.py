@@ -186,12 +186,12 @@ def plot(
 ) -> None:
     """Draw a file: by default the gaps of its runs, by setting for a sweep; of a single run all that it has."""
     with refusing():
-        from wflow import loop
-        from wflow.studies import chaos
+        from wflow import loop, studies
 
-        if chaos.is_study(file):
-            check_outputs(file.parent, study_cli.figure_paths(chaos.open_study(file), file), force)
-            print("\n".join(map(str, study_cli.save_figures(chaos.open_study(file), file))))
+        if studies.is_study(file):
+            found = studies.open_study(file)
+            check_outputs(file.parent, study_cli.figure_paths(found, file), force)
+            print("\n".join(map(str, study_cli.save_figures(found, file))))
             return
         solutions = loop.open_all(file) if number is None else [loop.open(file, number)]
         stem = file.with_suffix("") if file.suffix == ".parts" else file
@@ -209,11 +209,10 @@ def info(
 ) -> None:
     """What a file holds: the table of its runs, where the time went, and what they were run with."""
     with refusing():
-        from wflow import loop, report
-        from wflow.studies import chaos
+        from wflow import loop, report, studies
 
-        if chaos.is_study(file):
-            study_cli.print_study(chaos.open_study(file))
+        if studies.is_study(file):
+            study_cli.print_study(studies.open_study(file))
             return
         solutions = loop.open_all(file) if number is None else [loop.open(file, number)]
     report.print_table(solutions)

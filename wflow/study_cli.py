@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +16,21 @@ from wflow._refusals import check_outputs, refusing
 
 if TYPE_CHECKING:
     from wflow.studies.chaos import Chaos
+    from wflow.studies.support import Support
 
 __all__ = ["app", "figure_paths", "print_study", "save_figures"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Studies: a plan of runs, a table, figures.")
 
 FORMATS = (".png", ".pdf")
+
+_Seed = Annotated[int, typer.Option("--seed", min=0, metavar="S", help="Of everything random.")]
+_Quick = Annotated[bool, typer.Option("--quick", help="A first look in half a minute.")]
+_Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; default: one for each CPU.")]
+_Engine = Annotated[str | None, typer.Option("--engine", metavar="dask|mpi", help="Run on Dask's or MPI's workers.")]
+_Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.command()
@@ -29,34 +39,64 @@ def chaos(
     sizes: Annotated[str | None, typer.Option("--sizes", metavar="N,N,N", help="Particles; default 50,100,...,3200.")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", min=2, metavar="N", help="Starts of each size; default: as slopes need.")] = None,
     w2_seeds: Annotated[int | None, typer.Option("--w2-seeds", min=0, metavar="N", help="For how many W2 is computed; default 4.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="S", help="Of everything random.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="A first look in half a minute.")] = False,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; default: one for each CPU.")] = None,
-    engine: Annotated[str | None, typer.Option("--engine", metavar="dask|mpi", help="Run on Dask's or MPI's workers.")] = None,
+    seed: _Seed = 0,
+    quick: _Quick = False,
+    workers: _Workers = None,
+    engine: _Engine = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for chaos.h5 and chaos_GROUP.png, .pdf.")] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001 (main looks for it)
+    force: _Force = False,
+    quiet: _Quiet = False,
+    debug: _Debug = False,  # noqa: ARG001 (main looks for it)
 ) -> int:
     """Propagation of chaos: errors of N particles against the mean-field measure, and their rates; goes on where it stopped."""
     from wflow.studies import chaos as study
     from wflow.studies.chaos.plan import plan
 
-    file = out / "chaos.h5"
     with refusing(OSError, ValueError, TypeError):
         ladder = None if sizes is None else [_integer(word) for word in sizes.split(",")]
-        planned = plan(problems or None, sizes=ladder, seeds=seeds, w2_seeds=w2_seeds, seed=seed, quick=quick)
+        asked: dict[str, Any] = {"sizes": ladder, "seeds": seeds, "w2_seeds": w2_seeds, "seed": seed, "quick": quick}
+        planned = plan(problems or None, **asked)
         groups = dict.fromkeys(problem.group or problem.name for problem in planned.problems)
-        check_outputs(out, [file, *_paths(file, groups)], force)
+    run = partial(study.run, problems or None, **asked, force=force, progress=not quiet)
+    return _study(run, out / "chaos.h5", groups, workers, engine, force, quiet)
+
+
+@app.command()
+def support(
+    problems: Annotated[list[str], typer.Option("--problem", metavar="NAME", help="'bandit tanh', 'bandit relu 178', ...")] = [],  # noqa: B006
+    size: Annotated[int | None, typer.Option("--size", min=64, metavar="N", help="Particles of the start; default 4096.")] = None,
+    seed: _Seed = 0,
+    quick: _Quick = False,
+    workers: _Workers = None,
+    engine: _Engine = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for support.h5 and support_PROBLEM.png, .pdf.")] = Path(),
+    force: _Force = False,
+    quiet: _Quiet = False,
+    debug: _Debug = False,  # noqa: ARG001
+) -> int:
+    """Fixed points and support: certificates that the start still separates, controls, escapes; goes on where it stopped."""
+    from wflow.studies import support as study
+    from wflow.studies.support.plan import plan
+
+    with refusing(OSError, ValueError, TypeError):
+        planned = plan(problems or None, size=size, seed=seed, quick=quick)
+        groups = [problem.name for problem in planned.problems]
+    run = partial(study.run, problems or None, size=size, seed=seed, quick=quick, force=force, progress=not quiet)
+    return _study(run, out / "support.h5", groups, workers, engine, force, quiet)
+
+
+def _study(
+    run: Callable[..., Any], file: Path, groups: Iterable[str], workers: int | None, engine: str | None, force: bool, quiet: bool
+) -> int:
+    """Run a study into its file, draw and print it."""
+    with refusing():
+        check_outputs(file.parent, [file, *_paths(file, groups)], force)
     with ExitStack() as stack:
         with refusing(ValueError, TypeError, ImportError, RuntimeError):
             executor = stack.enter_context(_executor(engine, workers))
         try:
-            with refusing(FileExistsError):
-                found = study.run(
-                    problems or None, sizes=ladder, seeds=seeds, w2_seeds=w2_seeds, seed=seed, quick=quick, path=file, force=force,
-                    workers=None if executor else workers, executor=executor, progress=not quiet,
-                )  # fmt: skip
+            with refusing(FileExistsError, ValueError):
+                found = run(path=file, workers=None if executor else workers, executor=executor)
         except KeyboardInterrupt:
             print(f"wflow: interrupted; what has ended is kept in {file}.parts, the same command goes on", file=sys.stderr)
             return 130
@@ -91,12 +131,12 @@ def _paths(file: Path, groups: Iterable[str]) -> list[Path]:
     return [file.with_name(f"{file.stem}_{group.replace(' ', '_')}{suffix}") for group in groups for suffix in FORMATS]
 
 
-def figure_paths(found: Chaos, file: Path) -> list[Path]:
+def figure_paths(found: Chaos | Support, file: Path) -> list[Path]:
     """Where `save_figures` puts them."""
-    return _paths(file, dict.fromkeys(problem.group or problem.name for problem in found.problems.values()))
+    return _paths(file, found.figure_names)
 
 
-def save_figures(found: Chaos, file: Path) -> list[Path]:
+def save_figures(found: Chaos | Support, file: Path) -> list[Path]:
     """The study's figures beside its file, PNG and PDF; their paths."""
     from wflow import plotting
 
@@ -107,7 +147,7 @@ def save_figures(found: Chaos, file: Path) -> list[Path]:
     return figure_paths(found, file)
 
 
-def print_study(found: Chaos) -> None:
+def print_study(found: Chaos | Support) -> None:
     """The table, and where it came from in one line."""
     from wflow.progress import duration
 

@@ -49,8 +49,9 @@ def text(rows: Sequence[Row], width: int = 150) -> str:
     from rich.console import Console
     from rich.table import Table
 
+    measured = "measured" if all(math.isnan(row.low) for row in rows) else "measured [95 % interval]"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading, right in (("claim", False), ("measured [95 % interval]", True), ("theory", True), ("verdict", False), ("margin", True),
+    for heading, right in (("claim", False), (measured, True), ("theory", True), ("verdict", False), ("margin", True),
                            ("note", False)):  # fmt: skip
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "note")
     problem = ""

@@ -12,7 +12,8 @@ import pytest
 from matplotlib.text import Text
 from studies.chaos import made
 
-from wflow.studies.chaos import Curve, is_study, open_study
+from wflow.studies import is_study
+from wflow.studies.chaos import Curve, open_study
 
 STUDIES = {
     "plain": lambda: made.study(made.problem()),

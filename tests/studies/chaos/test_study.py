@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from toys import studies
 
-from wflow.studies import _parts
-from wflow.studies.chaos import Constants, Curve, Problem, built_in, is_study, open_study, run
+from wflow.studies import _parts, is_study
+from wflow.studies.chaos import Constants, Curve, Problem, built_in, open_study, run
 from wflow.studies.chaos import settle as settling
 from wflow.studies.chaos import study as module
 from wflow.studies.chaos.analysis import samples

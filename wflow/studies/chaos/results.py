@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wflow._checks import Array
+from wflow.storage import disk
 from wflow.studies.chaos.analysis import rows
 from wflow.studies.table import Row, text, write_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Chaos", "Curve", "ProblemErrors", "is_study", "open_study"]
+__all__ = ["Chaos", "Curve", "ProblemErrors", "open_study"]
 
 _KIND = "wflow study chaos"
 _LAYOUT = """One group for each problem, in it one for each start (iid, qmc, quantised), in it one for each N with the errors of every seed:
@@ -101,6 +102,11 @@ class Chaos:
         """The rows as text."""
         return text(self.rows)
 
+    @property
+    def figure_names(self) -> list[str]:
+        """Of the figures of `plot`, in their order: groups of problems, and problems that stand alone."""
+        return list(dict.fromkeys(problem.group or problem.name for problem in self.problems.values()))
+
     def plot(self) -> dict[str, Figure]:
         """A figure for each group of problems, by its name."""
         from wflow.studies.chaos.figure import draw
@@ -121,24 +127,13 @@ class Chaos:
         if path.exists() and not force:
             raise FileExistsError(f"{path} exists; force replaces it")
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with h5py.File(partial, "w") as file:
-            file.attrs.update({"kind": _KIND, "layout": _LAYOUT, "about": json.dumps(self.about)})
-            for problem in self.problems.values():
-                _write(file.create_group(problem.name), problem)
-            write_rows(file.create_group("table"), self.rows)
-        partial.replace(path)
-
-
-def is_study(path: str | os.PathLike[str]) -> bool:
-    """Whether it is a file of this study, whole and readable."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return bool(file.attrs.get("kind") == _KIND)
-    except OSError:
-        return False
+        with disk.temporary(path) as partial:
+            with h5py.File(partial, "w") as file:
+                file.attrs.update({"kind": _KIND, "layout": _LAYOUT, "about": json.dumps(self.about)})
+                for problem in self.problems.values():
+                    _write(file.create_group(problem.name), problem)
+                write_rows(file.create_group("table"), self.rows)
+            os.replace(partial, path)
 
 
 def open_study(path: str | os.PathLike[str]) -> Chaos:
