@@ -53,7 +53,8 @@ class Method:
             if key not in free:
                 hint = _checks.near_matches(key, free)
                 raise TypeError(f"options: {name} has no option {_checks.show(key)}{hint}; it has {', '.join(free) or 'none'}")
-        offered = {**tolerances, "norm": getattr(flow, "error_norm", None), "spectral_radius": getattr(flow, "spectral_radius", None)}
+        known = {"norm": "error_norm", "spectral_radius": "spectral_radius", "jacobian": "jacobian"}
+        offered = {**tolerances, **{key: getattr(flow, name, None) for key, name in known.items()}}
         keywords = {**{key: value for key, value in offered.items() if key in takes and value is not None}, **options}
         if own is not None and "field" in takes:
             keywords["field"] = field

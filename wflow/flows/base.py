@@ -20,6 +20,8 @@ class Flow(Protocol):
         root mean square of ``error / (atol + rtol max(|y_old|, |y_new|))``. It must not keep or change its arguments.
     ``spectral_radius(t, y) -> float``
         Bound on the spectral radius of the field's Jacobian, for methods that have an option of that name.
+    ``jacobian(t, y) -> (v (n,) -> (n,))``
+        Products with the Jacobian of ``rhs`` at (t, y), for methods that have an option of that name (``"newton_krylov"``).
     ``stepper(t, y, t_end, **options) -> Stepper``
         For a flow that is no ODE (noise, jumps, implicit Euler in W2): it steps itself, and `method` is left out. Its explicit
         parameters are the options it takes; `rtol`, `atol` and ``field`` (the counted, timed ``rhs``) are passed if among them.

@@ -15,17 +15,20 @@ from wflow.integrators.bogacki_shampine import BogackiShampine32
 from wflow.integrators.euler import Euler
 from wflow.integrators.heun import Heun21
 from wflow.integrators.lsoda import LSODA
+from wflow.integrators.newton_krylov import NewtonKrylov
 from wflow.integrators.rkc import RKC2
 from wflow.integrators.rkl import RKL2
 from wflow.integrators.ssprk import SSPRK32
 from wflow.integrators.tsitouras import Tsitouras54
 
 __all__ = [
-    "RKC2", "RKL2", "SSPRK32", "Adaptive", "BogackiShampine32", "Euler", "Heun21", "Integrator", "Tsitouras54", "get", "names", "start",
+    "RKC2", "RKL2", "SSPRK32", "Adaptive", "BogackiShampine32", "Euler", "Heun21", "Integrator", "NewtonKrylov", "Tsitouras54", "get",
+    "names", "start",
 ]  # fmt: skip
 
 _METHODS: dict[str, type[OdeSolver]] = {
     "euler": Euler, "heun": Heun21, "ssprk3": SSPRK32, "bs3": BogackiShampine32, "tsit5": Tsitouras54, "rkc2": RKC2, "rkl2": RKL2,
+    "newton_krylov": NewtonKrylov,
     "RK23": RK23, "RK45": RK45, "DOP853": DOP853, "Radau": Radau, "BDF": BDF, "LSODA": LSODA,
 }  # fmt: skip
 _ALIASES = {"bogacki_shampine": "bs3", "tsitouras": "tsit5", "rkc": "rkc2", "rkl": "rkl2"}
