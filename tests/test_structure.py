@@ -24,7 +24,7 @@ FLOORS = [
     {"energies"},
     {"flows", "policies"},
     {"events", "schedules", "_pace", "progress", "record", "provenance", "storage", "plotting"},
-    {"solution", "_signals", "_run", "_method", "_resume", "_xarray", "loop"},
+    {"solution", "_signals", "_run", "_choice", "_method", "_resume", "_xarray", "loop"},
     {"studies"},
     {"settings", "config", "experiment", "experiments", "sweep", "board", "report", "_refusals", "study_cli", "cli"},
 ]

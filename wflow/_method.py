@@ -14,7 +14,9 @@ from wflow._checks import Array
 if TYPE_CHECKING:
     from wflow.flows.base import Flow, Stepper
 
-__all__ = ["Method"]
+__all__ = ["Method", "Safeguard"]
+
+_ROUNDING = 1e-14  # of E, by which it may move the wrong way
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Method:
         build: Any = own if own is not None else integrators.get(method)
         name = f"{type(flow).__name__}.stepper" if own is not None else method if isinstance(method, str) else build.__name__
         takes = _parameters(build)
+        takes |= {"safeguard"} if "accept" in takes else set()
         free = sorted(takes - {"self", "fun", "field", "t", "t0", "y", "y0", "t_end", "t_bound", "vectorized", *tolerances})
         for key in options:
             if key not in free:
@@ -58,11 +61,41 @@ class Method:
         keywords = {**{key: value for key, value in offered.items() if key in takes and value is not None}, **options}
         if own is not None and "field" in takes:
             keywords["field"] = field
+        guarded = _checks.instance("options['safeguard']", keywords.pop("safeguard", False), bool, "True or False")
+        if guarded and "accept" in keywords:
+            raise ValueError("options must have safeguard or accept, not both; got both")
         arguments = () if own is not None else (field,)
         about = {"method": name, **tolerances, "options": dict(options)}
         remembers = own is not None or hasattr(build, "load_state_dict")
         start: Any = build if own is not None else partial(integrators.start, build)
-        return cls(lambda t, y, t_end: start(*arguments, t, y, t_end, **keywords), about, remembers)
+
+
+        def make(t: float, y: Array, t_end: float) -> Stepper:
+            accept = {"accept": Safeguard(flow, t, y)} if guarded else {}
+            made: Stepper = start(*arguments, t, y, t_end, **keywords, **accept)
+            return made
+
+        return cls(make, about, remembers)
+
+
+class Safeguard:
+    """Whether a step moves the energy in the flow's sense, or stays within rounding of the last: ``accept`` of our adaptive methods.
+
+    Made anew at a saved (t, y) it knows all that it knew. One evaluation of the diagnostics an attempt, which is free where
+    the flow remembers the field there.
+    """
+
+    def __init__(self, flow: Flow, t: float, y: Array) -> None:
+        self._flow, self._sense = flow, float(getattr(getattr(flow, "energy", None), "sense", -1))
+        self._last = float(flow.diagnostics(t, y)["energy"])
+
+    def __call__(self, t: float, y: Array) -> bool:
+        """Asked after the error test."""
+        energy = float(self._flow.diagnostics(t, y)["energy"])
+        fits = self._sense * (energy - self._last) >= -_ROUNDING * max(abs(energy), abs(self._last))
+        if fits:
+            self._last = energy
+        return bool(fits)
 
 
 def _parameters(build: Any) -> set[str]:

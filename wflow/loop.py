@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wflow import _checks, _jit, storage
+from wflow._choice import decided
 from wflow._method import Method
 from wflow._resume import Keeper, Start, start_of
 from wflow._run import Run, Verdict
@@ -72,12 +73,14 @@ def solve(
     t_end : float
         Above `t_start`.
     method : str, OdeSolver class or None
-        Name in ``wflow.integrators``, or any subclass of ``scipy.integrate.OdeSolver``; None: the flow's own stepper if it is
-        no ODE, else ``DEFAULT_METHOD``.
+        Name in ``wflow.integrators``, or any subclass of ``scipy.integrate.OdeSolver``; "auto": chosen for the flow, the horizon and
+        `rtol` (``wflow._choice.choose``; ``provenance["auto"]`` says why); None: the flow's own stepper if it is no ODE, else
+        ``DEFAULT_METHOD``.
     rtol, atol : float
         Tolerances of adaptive methods, in the flow's error norm where the method takes one.
     options : mapping or None
-        Further options of the method, such as ``{"dt": 1e-3}`` for ``"euler"``.
+        Further options of the method, such as ``{"dt": 1e-3}`` for ``"euler"``; ``{"safeguard": True}`` for our adaptive ones: a step that
+        moves the energy against the flow's sense is rejected.
     record : Schedule, array_like or None
         When to record (``wflow.record``), or just the times; None: every accepted step, keeping the first and last state.
     events : callable or iterable of callables
@@ -141,8 +144,12 @@ def solve(
 
     with Interrupt() as interrupt, _jit.blas_single_thread():
         run = Run(flow, (t_start, y), t_end, max_steps, steady, interrupt)
+        chosen = {}
+        if method == "auto" and not hasattr(flow, "stepper"):
+            chosen["auto"] = decided(flow, t_start, y, t_end, tolerances["rtol"], target if resume else None)
+            method = chosen["auto"]["method"]
         stepping = Method.of(flow, run.field, method, tolerances, options or {}, DEFAULT_METHOD)
-        about = {**(provenance or {}), **stepping.about, "flow": type(flow).__name__, "t_start": t_start, "t_end": t_end}
+        about = {**(provenance or {}), **stepping.about, **chosen, "flow": type(flow).__name__, "t_start": t_start, "t_end": t_end}
         start = start_of(run, target if resume else None, about, watch.names, stepping.remembers, force)
         if start.stored is not None and start.done:
             return Solution(start.stored, unpacker(start.stored.layout, flow.unpack))

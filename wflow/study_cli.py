@@ -16,6 +16,7 @@ from wflow._refusals import check_outputs, refusing
 
 if TYPE_CHECKING:
     from wflow.studies.chaos import Chaos
+    from wflow.studies.integrators import Integrators
     from wflow.studies.support import Support
 
 __all__ = ["app", "figure_paths", "print_study", "save_figures"]
@@ -85,6 +86,33 @@ def support(
     return _study(run, out / "support.h5", groups, workers, engine, force, quiet)
 
 
+@app.command()
+def integrators(
+    cases: Annotated[list[str], typer.Option("--case", metavar="NAME", help="'bandit tanh long', 'grid relu short', 'decay', ...")] = [],  # noqa: B006
+    methods: Annotated[list[str], typer.Option("--method", metavar="NAME", help="'rkc2', 'RK45', 'extensisq:BS5', 'diffrax:Tsit5', ...")] = [],  # noqa: B006
+    tolerances: Annotated[str | None, typer.Option("--tolerances", metavar="R,R,R", help="rtol; default 1e-2,...,1e-6.")] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, metavar="N", help="Of short runs: the shortest time counts.")] = 3,
+    limit: Annotated[float | None, typer.Option("--limit", metavar="S", help="Seconds until a run is given up; default 60.")] = None,
+    quick: _Quick = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Processes; more than 1 spoil the times.")] = 1,
+    engine: _Engine = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for integrators.h5 and integrators_CASE.png, .pdf.")] = Path(),
+    force: _Force = False,
+    quiet: _Quiet = False,
+    debug: _Debug = False,  # noqa: ARG001
+) -> int:
+    """Work against precision of integrators on these flows, ours beside SciPy's and peers; goes on where it stopped."""
+    from wflow.studies import integrators as study
+    from wflow.studies.integrators.plan import plan
+
+    with refusing(OSError, ValueError, TypeError, ImportError):
+        ladder = None if tolerances is None else [_number(word) for word in tolerances.split(",")]
+        asked: dict[str, Any] = {"methods": methods or None, "tolerances": ladder, "repeats": repeats, "limit": limit, "quick": quick}
+        names = [case.name for case in plan(cases or None, **asked).cases]
+    run = partial(study.run, cases or None, **asked, force=force, progress=not quiet)
+    return _study(run, out / "integrators.h5", names, workers, engine, force, quiet)
+
+
 def _study(
     run: Callable[..., Any], file: Path, groups: Iterable[str], workers: int | None, engine: str | None, force: bool, quiet: bool
 ) -> int:
@@ -119,6 +147,13 @@ def _executor(engine: str | None, workers: int | None) -> AbstractContextManager
     return engines.engine(engine, workers)
 
 
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"--tolerances must be numbers with commas between them; got {word!r}") from None
+
+
 def _integer(word: str) -> int:
     try:
         return int(word)
@@ -131,12 +166,12 @@ def _paths(file: Path, groups: Iterable[str]) -> list[Path]:
     return [file.with_name(f"{file.stem}_{group.replace(' ', '_')}{suffix}") for group in groups for suffix in FORMATS]
 
 
-def figure_paths(found: Chaos | Support, file: Path) -> list[Path]:
+def figure_paths(found: Chaos | Integrators | Support, file: Path) -> list[Path]:
     """Where `save_figures` puts them."""
     return _paths(file, found.figure_names)
 
 
-def save_figures(found: Chaos | Support, file: Path) -> list[Path]:
+def save_figures(found: Chaos | Integrators | Support, file: Path) -> list[Path]:
     """The study's figures beside its file, PNG and PDF; their paths."""
     from wflow import plotting
 
@@ -147,11 +182,12 @@ def save_figures(found: Chaos | Support, file: Path) -> list[Path]:
     return figure_paths(found, file)
 
 
-def print_study(found: Chaos | Support) -> None:
+def print_study(found: Chaos | Integrators | Support) -> None:
     """The table, and where it came from in one line."""
     from wflow.progress import duration
 
     verdicts = [row.verdict for row in found.rows]
     print(found.table())
     counts = ", ".join(f"{verdicts.count(word)} {word}" for word in ("holds", "fails", "undecided") if word in verdicts)
-    print(f"{counts}; seed {found.about['seed']}, {duration(found.about['seconds'])}")
+    seed = f"seed {found.about['seed']}, " if "seed" in found.about else ""
+    print(f"{counts}; {seed}{duration(found.about['seconds'])}")

@@ -35,7 +35,8 @@ def linearised(evaluation: PolicyEvaluation) -> Product:
         ``DF[v]_n = ∇_ω sum_ij dG_ij ψ_ij(ω_n) + ∇²(ω0 g)(ω_n) v_n``,  ``∇²(ω0 g) v = (∇g·v̄, v0 ∇g + ω0 ∇²g v̄)``.
 
     As ``p_n F(ω_n) = ∂E/∂ω_n``, DF is self-adjoint in ``<u, v> = sum_n p_n u_n·v_n``. For ReLU it is the derivative between
-    kinks: what F gains in jumps, as kinks pass nodes, is left out.
+    kinks: what F gains in jumps, as kinks pass nodes, is left out, as it is for the kinks of f_ν if the field is continuous;
+    DF is then self-adjoint to O(h²) only.
 
     Cost: once, a gradient and a curvature pass of the network and an LU factorisation, O(n_s³); for a product, a tangent
     and an adjoint pass, two solves, O(n_s²), and for dense kernels two passes over P: about one field evaluation. Memory O(N m² + M).
@@ -45,19 +46,19 @@ def linearised(evaluation: PolicyEvaluation) -> Product:
     evaluation : PolicyEvaluation
         The energy's evaluation of the measure.
     """
-    network, measure = evaluation._energy.network, evaluation.measure
+    energy, measure = evaluation._energy, evaluation.measure
     points, weights = measure.points, measure.weights
     unit = points.copy()
     unit[:, 0] = 1.0
-    gradient = network.adjoint(unit, evaluation.signal)[:, 1:]  # ∇g, not ω0 ∇g
-    curvature = network.curvature(points, evaluation.signal)
+    gradient = energy.field(unit, evaluation.signal)[:, 1:]  # ∇g, not ω0 ∇g
+    curvature = energy._curvature(points, evaluation.signal)
     if curvature is not None:
         curvature *= points[:, :1, None]
-    signal_derivative = _signal_derivative(evaluation._energy.mdp, evaluation.bellman)
+    signal_derivative = _signal_derivative(energy.mdp, evaluation.bellman)
 
     def product(v: Array) -> Array:
         v = _checks.fitting("v", v, points.shape)
-        out = network.adjoint(points, signal_derivative(network.tangent(points, weights, v)))
+        out = energy.field(points, signal_derivative(energy.network.tangent(points, weights, v)))
         _add_local(gradient, v, out)
         if curvature is not None:
             _add_curvature(curvature, v, out)

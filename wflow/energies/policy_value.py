@@ -20,8 +20,11 @@ from wflow.mdp.evaluation import _evaluate
 from wflow.measures import ParticleMeasure
 from wflow.neurons import Network
 from wflow.neurons.activations import ActivationLike
+from wflow.neurons.interpolated import Interpolated
 
-__all__ = ["PolicyEvaluation", "PolicyValue"]
+__all__ = ["FIELDS", "PolicyEvaluation", "PolicyValue"]
+
+FIELDS = ("nodes", "continuous")
 
 _STEEPEST = {"relu": 1.0, "tanh": 1.0, "softplus": 1.0, "sigmoid": 0.25, "gaussian": math.exp(-0.5), "rbf": math.exp(-0.5)}  # sup|σ'|
 
@@ -94,6 +97,9 @@ class PolicyValue:
         Length ℓ of the radial bump "rbf".
     algorithm : str
         Kernel of the network, "auto" by default.
+    field : str
+        "nodes", whose velocity is the exact gradient of E; or "continuous", for ReLU on equidistant action nodes of one
+        coordinate and equal weights: the signal is interpolated between nodes and integrated exactly (`wflow.neurons.interpolated`).
 
     Attributes
     ----------
@@ -101,14 +107,29 @@ class PolicyValue:
         Number of columns m of the measures: [ω0, k_s, k_a, b], or [ω0, c_s, c_a] for "rbf".
     seconds : dict
         Wall seconds spent in policy evaluation so far, under ``"linear algebra"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is none of these, or the field asks for another activation or other actions.
+
+    Notes
+    -----
+    NOTES
     """
 
     sense = +1
 
-    def __init__(self, mdp: mdp.MDP, activation: ActivationLike = "relu", *, width: float | None = None, algorithm: str = "auto") -> None:
+    def __init__(self, mdp: mdp.MDP, activation: ActivationLike = "relu", *, width: float | None = None, algorithm: str = "auto",
+                 field: str = "nodes") -> None:  # fmt: skip
         self.mdp = _checks.instance("mdp", mdp, MDP, "a wflow.mdp.MDP")
         self.network = Network(activation, mdp.states, mdp.actions, width=width, algorithm=algorithm)
         self.n_parameters = self.network.n_parameters
+        self._interpolated: Interpolated | None = None
+        if _checks.choice("field", field, FIELDS) == "continuous":
+            if self.network.activation.name != "relu":
+                raise ValueError(f"field must be 'nodes' for {self.network.activation.name!r}; 'continuous' is for 'relu' alone")
+            self._interpolated = Interpolated(mdp.states, mdp.actions)
         self.seconds = {"linear algebra": 0.0}
 
     @cached_property
@@ -131,7 +152,7 @@ class PolicyValue:
         """
         bellman = self._policy(measure)
         signal, residual = self._signal(bellman)
-        velocity = self.network.adjoint(measure.points, signal)  # gradient of the first variation, (N, m)
+        velocity = self.field(measure.points, signal)  # gradient of the first variation, (N, m)
         return PolicyEvaluation(measure, bellman.objective, velocity, signal, residual, bellman, self)
 
     def value(self, measure: ParticleMeasure) -> float:
@@ -152,7 +173,7 @@ class PolicyValue:
     def first_variation(self, measure: ParticleMeasure, points: Array) -> Array:
         """Ψ_ν(ω) = sum_ij G_ij ψ(s_i, a_j; ω) at points (K, m), shape (K,)."""
         points = _checks.array("points", points, (None, self.n_parameters))
-        variation: Array = points[:, 0] * self.network.adjoint(points, self._signal(self._policy(measure))[0])[:, 0]
+        variation: Array = points[:, 0] * self.field(points, self.signal(measure))[:, 0]
         return variation
 
     def signal(self, measure: ParticleMeasure) -> Array:
@@ -161,7 +182,11 @@ class PolicyValue:
 
     def field(self, points: Array, signal: Array) -> Array:
         """Velocity (K, m) at points (K, m) in the field of a signal, that of a measure at an earlier time or elsewhere included."""
-        return self.network.adjoint(points, signal)
+        return (self._interpolated or self.network).adjoint(points, signal)
+
+    def _curvature(self, points: Array, signal: Array) -> Array | None:
+        """∇²_ω̄ g (K, m − 1, m − 1) in the field of a signal; None where it is 0 between kinks."""
+        return (self._interpolated or self.network).curvature(points, signal)
 
     def laplacian(self, points: Array, signal: Array) -> Array:
         """Δ_ω̄ g (K,) at points (K, m); the divergence of the field there is ω0 times it. ValueError for ReLU, which has none."""
@@ -176,6 +201,11 @@ class PolicyValue:
             return Box(lower - activation.width, upper + activation.width)
         return Sphere(self.n_parameters - 1) if activation.homogeneous else Box.cube(self.n_parameters - 1)
 
+    @property
+    def smooth(self) -> bool:
+        """Whether the field is continuously differentiable: ReLU's on nodes jumps."""
+        return not self.network.activation.homogeneous
+
     def lipschitz(self, signal: Array) -> float:
         """Lipschitz constant of g = sum_ij G_ij φ_ij on all ω̄: ``sup|σ'| sum_ij |G_ij| |(s_i, a_j, 1)|``; NaN for a user's own σ.
 
@@ -187,7 +217,8 @@ class PolicyValue:
         size = np.abs(_checks.fitting("signal", signal, self.network.shape))
         if activation.radial:
             return float(size.sum()) * _STEEPEST["rbf"] / activation.width
-        squares = [np.square(space.nodes).sum(axis=1) for space in (self.mdp.states, self.mdp.actions)]
+        reach = 0.0 if self._interpolated is None else self._interpolated.spacing  # of the signal of a node, once interpolated
+        squares = [np.square(self.mdp.states.nodes).sum(axis=1), np.square(np.abs(self.mdp.actions.nodes) + reach).sum(axis=1)]
         return _STEEPEST[activation.name] * float((size * np.sqrt(squares[0][:, None] + squares[1] + 1.0)).sum())
 
     def function_values(self, measure: ParticleMeasure) -> Array:

@@ -22,6 +22,8 @@ class Flow(Protocol):
         Bound on the spectral radius of the field's Jacobian, for methods that have an option of that name.
     ``jacobian(t, y) -> (v (n,) -> (n,))``
         Products with the Jacobian of ``rhs`` at (t, y), for methods that have an option of that name (``"newton_krylov"``).
+    ``smooth : bool``
+        False: the field jumps, and methods of high order have no use (``method="auto"``). Absent: it is smooth.
     ``stepper(t, y, t_end, **options) -> Stepper``
         For a flow that is no ODE (noise, jumps, implicit Euler in W2): it steps itself, and `method` is left out. Its explicit
         parameters are the options it takes; `rtol`, `atol` and ``field`` (the counted, timed ``rhs``) are passed if among them.

@@ -81,6 +81,7 @@ class WassersteinFlow:
         if getattr(energy, "sense", None) not in (1, -1):
             raise ValueError(f"energy must have a sense of +1 (ascent) or -1 (descent); got {_checks.show(getattr(energy, 'sense', None))}")
         self.energy = energy
+        self.smooth = bool(getattr(energy, "smooth", True))
         self.seconds: dict[str, float] = getattr(energy, "seconds", {})
         self._evaluate: Callable[[ParticleMeasure], Evaluation] = getattr(energy, "evaluate", self._separately)
         self._weights = np.empty(0)

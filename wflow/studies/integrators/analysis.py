@@ -65,5 +65,5 @@ def _failures(case: CaseRuns) -> Iterator[Row]:
     failed = [point for point in case.points if not point.ok]
     mine = [point for point in failed if is_ours(point.method)]
     told = "; ".join(f"{p.method} at {short(p.rtol)}: {p.status}" for p in failed)
-    yield Row(case.name, "runs of ours that failed", float(len(mine)), math.nan, math.nan, "0", -float(len(mine)),
+    yield Row(case.name, "runs of ours that failed", float(len(mine)), math.nan, math.nan, "0", 0.0 - len(mine),
               "fails" if mine else "holds", told or "none of the others either")  # fmt: skip

@@ -69,8 +69,8 @@ class Case:
     smooth: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or "/" in self.name:
-            raise ValueError(f"name must be some text without '/'; got {_checks.show(self.name)}")
+        if not isinstance(self.name, str) or not self.name or "/" in self.name or self.name in (".", "table"):  # names in the file
+            raise ValueError(f"name must be some text without '/', and neither '.' nor 'table'; got {_checks.show(self.name)}")
         if not callable(self.make):
             raise TypeError(f"make must be callable; got {_checks.show(self.make)}")
         _checks.real("horizon", self.horizon, above=0.0)
