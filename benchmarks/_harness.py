@@ -175,7 +175,7 @@ def study(name: str, description: str, script: str) -> None:
         start = time.perf_counter()
         table = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True).stdout
         seconds = time.perf_counter() - start
-        report = table[: table.index("written: ")] + f"whole command: {seconds:.0f} s, two processes\n"
+        report = table[: table.index("written: ")] + f"whole command: {seconds:.0f} s\n"
         if words:
             print(report)
             return

@@ -110,3 +110,19 @@ def test_bad_options():
         wflow.solve(flow, initial, 1.0, "tsit5", options={"safeguard": True, "accept": lambda t, y: True})
     with pytest.raises(TypeError, match="no option 'safeguard'"):
         wflow.solve(flow, initial, 1.0, "RK45", options={"safeguard": True})
+
+
+def test_the_summary_tells_of_rotations_and_products():
+    class Turn(Decay):
+        """y' = A y with eigenvalues −20 ± 300 i."""
+
+        def rhs(self, t, y):
+            return np.array([-20.0 * y[0] - 300.0 * y[1], 300.0 * y[0] - 20.0 * y[1]])
+
+    run = wflow.solve(Turn(1.0, 2.0), np.array([1.0, 0.0]), 2.0, "rkc2", rtol=1e-2, atol=1e-4)
+    assert run.status.ok
+    assert run.counts["capped"] > 0
+    assert f"{run.counts['capped']} capped: the spectrum rotates" in run.summary()
+    flow, initial = bandit()
+    run = wflow.solve(flow, initial, 10.0, "newton_krylov")
+    assert f"{run.counts['jacobian']} products with its Jacobian" in run.summary()

@@ -145,7 +145,7 @@ def solve(
     with Interrupt() as interrupt, _jit.blas_single_thread():
         run = Run(flow, (t_start, y), t_end, max_steps, steady, interrupt)
         chosen = {}
-        if method == "auto" and not hasattr(flow, "stepper"):
+        if isinstance(method, str) and method == "auto" and not hasattr(flow, "stepper"):
             chosen["auto"] = decided(flow, t_start, y, t_end, tolerances["rtol"], target if resume else None)
             method = chosen["auto"]["method"]
         stepping = Method.of(flow, run.field, method, tolerances, options or {}, DEFAULT_METHOD)

@@ -193,8 +193,11 @@ class Solution:
         lines += self._residual_lines()
         if counts := self.counts:
             parts = {"steps": counts["rhs"], "spectral radius": counts.get("spectral_radius", 0), "recording": counts["recording"]}
-            lines.append(f"  field evaluations {sum(parts.values())} ({', '.join(f'{name} {n}' for name, n in parts.items())})")
-            lines.append(f"  steps             {counts['steps']}" + (f", {counts['rejected']} rejected" if "rejected" in counts else ""))
+            products = f", {counts['jacobian']} products with its Jacobian" if "jacobian" in counts else ""
+            lines.append(f"  field evaluations {sum(parts.values())} ({', '.join(f'{name} {n}' for name, n in parts.items())}){products}")
+            rejected = f", {counts['rejected']} rejected" if "rejected" in counts else ""
+            capped = f", {counts['capped']} capped: the spectrum rotates (tsit5 may be cheaper)" if counts.get("capped") else ""
+            lines.append(f"  steps             {counts['steps']}{rejected}{capped}")
         if seconds := self.seconds:
             total = seconds.pop("total")
             seconds["rest"] = max(0.0, total - sum(seconds.values()))

@@ -89,7 +89,7 @@ def support(
 @app.command()
 def integrators(
     cases: Annotated[list[str], typer.Option("--case", metavar="NAME", help="'bandit tanh long', 'grid relu short', 'decay', ...")] = [],  # noqa: B006
-    methods: Annotated[list[str], typer.Option("--method", metavar="NAME", help="'rkc2', 'RK45', 'extensisq:BS5', 'diffrax:Tsit5', ...")] = [],  # noqa: B006
+    methods: Annotated[list[str], typer.Option("--method", metavar="NAME", help="'rkc2', 'RK45', 'extensisq:BS5', ...")] = [],  # noqa: B006
     tolerances: Annotated[str | None, typer.Option("--tolerances", metavar="R,R,R", help="rtol; default 1e-2,...,1e-6.")] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, metavar="N", help="Of short runs: the shortest time counts.")] = 3,
     limit: Annotated[float | None, typer.Option("--limit", metavar="S", help="Seconds until a run is given up; default 60.")] = None,

@@ -35,8 +35,8 @@ def linearised(evaluation: PolicyEvaluation) -> Product:
         ``DF[v]_n = ∇_ω sum_ij dG_ij ψ_ij(ω_n) + ∇²(ω0 g)(ω_n) v_n``,  ``∇²(ω0 g) v = (∇g·v̄, v0 ∇g + ω0 ∇²g v̄)``.
 
     As ``p_n F(ω_n) = ∂E/∂ω_n``, DF is self-adjoint in ``<u, v> = sum_n p_n u_n·v_n``. For ReLU it is the derivative between
-    kinks: what F gains in jumps, as kinks pass nodes, is left out, as it is for the kinks of f_ν if the field is continuous;
-    DF is then self-adjoint to O(h²) only.
+    kinks: what F gains in jumps, as kinks pass nodes, is left out. With ``field="continuous"`` F does not jump, and DF is not
+    quite self-adjoint.
 
     Cost: once, a gradient and a curvature pass of the network and an LU factorisation, O(n_s³); for a product, a tangent
     and an adjoint pass, two solves, O(n_s²), and for dense kernels two passes over P: about one field evaluation. Memory O(N m² + M).

@@ -9,7 +9,7 @@ from wflow._jit import FASTMATH, REASSOC, njit, prange
 from wflow.neurons.axis import LANES, Ints
 from wflow.neurons.kinks import GROUP, fill_slots, visits
 
-__all__ = ["add_up", "adjoint", "run_sums"]
+__all__ = ["adjoint"]
 
 
 @njit(fastmath=FASTMATH)
@@ -39,7 +39,7 @@ def _tail_sums(signal: Array, padded: Array, lo: int, hi: int, tables: Array) ->
 
 
 @njit(fastmath=FASTMATH)
-def run_sums(whole: Array, r_padded: Array, runs: Array) -> None:
+def _run_sums(whole: Array, r_padded: Array, runs: Array) -> None:
     """Sums over a half-line of states of the masses, their moments in s - s_ref, and the action moments in `whole` (n_s, 2);
     runs (2 directions, n_s + 1, 3).
     """  # noqa: D205
@@ -68,41 +68,6 @@ def run_sums(whole: Array, r_padded: Array, runs: Array) -> None:
         runs[1, i + 1, 2] = by_action
 
 
-@njit(fastmath=REASSOC, forceinline=True)
-def add_up(points: Array, n: int, lo: int, hi: int, whole: int, states: Array, padded: Array, r_padded: Array, h: Array, a: Array,
-           mass: Array, moment: Array, runs: Array, out: Array) -> None:  # fmt: skip
-    """Row n of out (N, m) from the masses and moments about a[i] of the visited states lo to hi, and from the run entered at `whole`."""
-    d_s = states.shape[0]
-    k, outer = points[n, 1 + d_s], points[n, 0]
-    value = 0.0
-    by_action = 0.0
-    by_bias = 0.0
-    for i in range(hi - lo):
-        value += (h[i] + k * a[i]) * mass[i] + k * moment[i]
-        by_action += a[i] * mass[i] + moment[i]
-        by_bias += mass[i]
-    for d in range(d_s):
-        by_state = 0.0
-        for i in range(hi - lo):
-            by_state += states[d, lo + i] * mass[i]
-        out[n, 1 + d] = outer * by_state
-    if whole >= 0:
-        k_s = points[n, 1]
-        side = np.uint64(0 if k >= 0.0 else 1)
-        direction = np.uint64(0 if k_s >= 0.0 else 1)
-        s = r_padded[whole + (1 if k_s >= 0.0 else 0)]
-        edge = padded[0] if k >= 0.0 else padded[-1]
-        c = np.uint64(whole)
-        total, shifted, tilted = runs[side, direction, c, 0], runs[side, direction, c, 1], runs[side, direction, c, 2]
-        value += ((k_s * s + points[n, 3]) + k * edge) * total + k_s * shifted + k * tilted
-        by_action += edge * total + tilted
-        by_bias += total
-        out[n, 1] += outer * (s * total + shifted)
-    out[n, 0] = value
-    out[n, 1 + d_s] = outer * by_action
-    out[n, 2 + d_s] = outer * by_bias
-
-
 @njit(fastmath=REASSOC)
 def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded: Array, lookup: Ints, scale: float, margin: float,
             r_padded: Array, r_lookup: Ints, r_scale: float, r_margin: float, tables: Array, runs: Array, out: Array) -> None:  # fmt: skip
@@ -118,6 +83,7 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
             visits(points, n, min(GROUP, end - n), n_s, padded, r_padded, r_lookup, r_scale, r_margin, low, high, entered)
         lo, hi, whole = low[member], high[member], entered[member]
         k = points[n, 1 + d_s]
+        outer = points[n, 0]
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
         fill_slots(points, n, lo, hi, states, padded, lookup, scale, margin, h, slots)
@@ -127,7 +93,32 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
             a[i] = padded[c + offset]
             mass[i] = tables[side, c, j, 0]
             moment[i] = tables[side, c, j, 1]
-        add_up(points, n, lo, hi, whole, states, padded, r_padded, h, a, mass, moment, runs, out)
+        value = 0.0
+        by_action = 0.0
+        by_bias = 0.0
+        for i in range(hi - lo):
+            value += (h[i] + k * a[i]) * mass[i] + k * moment[i]
+            by_action += a[i] * mass[i] + moment[i]
+            by_bias += mass[i]
+        for d in range(d_s):
+            by_state = 0.0
+            for i in range(hi - lo):
+                by_state += states[d, lo + i] * mass[i]
+            out[n, 1 + d] = outer * by_state
+        if whole >= 0:
+            k_s = points[n, 1]
+            direction = np.uint64(0 if k_s >= 0.0 else 1)
+            s = r_padded[whole + (1 if k_s >= 0.0 else 0)]
+            edge = padded[0] if k >= 0.0 else padded[-1]
+            c = np.uint64(whole)
+            total, shifted, tilted = runs[side, direction, c, 0], runs[side, direction, c, 1], runs[side, direction, c, 2]
+            value += ((k_s * s + points[n, 3]) + k * edge) * total + k_s * shifted + k * tilted
+            by_action += edge * total + tilted
+            by_bias += total
+            out[n, 1] += outer * (s * total + shifted)
+        out[n, 0] = value
+        out[n, 1 + d_s] = outer * by_action
+        out[n, 2 + d_s] = outer * by_bias
 
 
 @njit(parallel=True)
@@ -140,8 +131,8 @@ def adjoint(points: Array, signal: Array, block: int, chunk: int, out: Array, n_
     for b in prange((n_s + block - 1) // block):
         _tail_sums(signal, padded, b * block, min(n_s, (b + 1) * block), tables)
     if r_padded.shape[0] > 0:
-        run_sums(tables[0, 0], r_padded, runs[0])
-        run_sums(tables[1, n_a], r_padded, runs[1])
+        _run_sums(tables[0, 0], r_padded, runs[0])
+        _run_sums(tables[1, n_a], r_padded, runs[1])
     count = points.shape[0]
     for task in prange((count + chunk - 1) // chunk):
         _gather(points, task * chunk, min(count, (task + 1) * chunk), n_s, states, padded, lookup, scale, margin,

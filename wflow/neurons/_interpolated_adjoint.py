@@ -6,7 +6,7 @@ import numpy as np
 
 from wflow._checks import Array
 from wflow._jit import FASTMATH, REASSOC, njit, prange
-from wflow.neurons._hinge_adjoint import add_up, run_sums
+from wflow.neurons._hinge_adjoint import _run_sums
 from wflow.neurons.axis import LANES, Ints
 from wflow.neurons.kinks import GROUP, fill_slots, visits
 
@@ -64,7 +64,10 @@ def _fraction(z: float, rise: float) -> float:
 def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded: Array, lookup: Ints, scale: float, margin: float,
             r_padded: Array, r_lookup: Ints, r_scale: float, r_margin: float, breaks: Array, lengths: Array, cells: Ints,
             spacing: float, tables: Array, runs: Array, out: Array) -> None:  # fmt: skip
-    """Rows begin to end of out (N, m): g, then ω0 ∇g; as `_hinge_adjoint._gather`, but for the part of the kink's cell."""
+    """Rows begin to end of out (N, m): g, then ω0 ∇g; the sums of `_hinge_adjoint._gather`, but for the part of the kink's cell.
+
+    Written out once more: a function for both costs its call, a tenth of the nodal pass.
+    """
     d_s = states.shape[0]
     work = np.empty((4, n_s + LANES))
     slots = np.empty(n_s + LANES, np.int64)
@@ -76,6 +79,7 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
             visits(points, n, min(GROUP, end - n), n_s, padded, r_padded, r_lookup, r_scale, r_margin, low, high, entered)
         lo, hi, whole = low[member], high[member], entered[member]
         k = points[n, 1 + d_s]
+        outer = points[n, 0]
         side = np.uint64(0 if k >= 0.0 else 1)
         offset = np.uint64(1 if k >= 0.0 else 0)
         outward = -1.0 if k >= 0.0 else 1.0  # from the active side into the kink's cell
@@ -89,7 +93,32 @@ def _gather(points: Array, begin: int, end: int, n_s: int, states: Array, padded
             part = u * length / spacing
             mass[i] = tables[side, c, j, 0] + part * (near + 0.5 * u * gain)
             moment[i] = tables[side, c, j, 1] + outward * part * u * length * (0.5 * near + u * gain / 3.0)
-        add_up(points, n, lo, hi, whole, states, padded, r_padded, h, a, mass, moment, runs, out)
+        value = 0.0
+        by_action = 0.0
+        by_bias = 0.0
+        for i in range(hi - lo):
+            value += (h[i] + k * a[i]) * mass[i] + k * moment[i]
+            by_action += a[i] * mass[i] + moment[i]
+            by_bias += mass[i]
+        for d in range(d_s):
+            by_state = 0.0
+            for i in range(hi - lo):
+                by_state += states[d, lo + i] * mass[i]
+            out[n, 1 + d] = outer * by_state
+        if whole >= 0:
+            k_s = points[n, 1]
+            direction = np.uint64(0 if k_s >= 0.0 else 1)
+            s = r_padded[whole + (1 if k_s >= 0.0 else 0)]
+            edge = padded[0] if k >= 0.0 else padded[-1]
+            c = np.uint64(whole)
+            total, shifted, tilted = runs[side, direction, c, 0], runs[side, direction, c, 1], runs[side, direction, c, 2]
+            value += ((k_s * s + points[n, 3]) + k * edge) * total + k_s * shifted + k * tilted
+            by_action += edge * total + tilted
+            by_bias += total
+            out[n, 1] += outer * (s * total + shifted)
+        out[n, 0] = value
+        out[n, 1 + d_s] = outer * by_action
+        out[n, 2 + d_s] = outer * by_bias
 
 
 @njit(parallel=True)
@@ -103,8 +132,8 @@ def adjoint(points: Array, signal: Array, block: int, chunk: int, out: Array, br
     for b in prange((n_s + block - 1) // block):
         _integrals(signal, lengths, spacing, b * block, min(n_s, (b + 1) * block), tables)
     if r_padded.shape[0] > 0:
-        run_sums(tables[0, 0], r_padded, runs[0])
-        run_sums(tables[1, n_b], r_padded, runs[1])
+        _run_sums(tables[0, 0], r_padded, runs[0])
+        _run_sums(tables[1, n_b], r_padded, runs[1])
     count = points.shape[0]
     for task in prange((count + chunk - 1) // chunk):
         _gather(points, task * chunk, min(count, (task + 1) * chunk), n_s, states, padded, lookup, scale, margin,

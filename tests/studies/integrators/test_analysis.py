@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,8 @@ def test_failures_are_told():
     """None of them counts as cheap; ours fail the table, others do not."""
     theirs = made.case(made.point(), made.point("RK45", 1e-2, "step limit", evaluations=1), made.gave_up("DOP853", 1e-4))
     assert "RK45" not in row(theirs, 1e-3).note
+    late = replace(made.point("RK45", status="step limit", evaluations=1), energy=1e-9)  # failed after E was last compared
+    assert cheapest(made.case(late), 1e-3, "work") is None
     last = rows(theirs)[-1]
     assert (last.verdict, last.measured) == ("holds", 0.0)
     assert "RK45 at 0.01: step limit; DOP853 at 1" in last.note

@@ -56,9 +56,9 @@ def test_decay_copies_what_it_is_given():
     flow, initial = Decay(1.0, 2.0), np.ones(3)
     flow.pack(initial)[:] = 5.0
     assert (initial == 1.0).all()
-    with pytest.raises(ValueError, match="^fastest must be"):
+    with pytest.raises(ValueError, match=r"^fastest must be"):
         Decay(2.0, 1.0)
-    with pytest.raises(ValueError, match="^slowest must be"):
+    with pytest.raises(ValueError, match=r"^slowest must be"):
         Decay(0.0, 1.0)
 
 

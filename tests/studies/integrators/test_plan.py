@@ -33,6 +33,13 @@ def test_what_is_asked_for():
     assert plan(["decay", made.LINEAR], tolerances=1e-3).tolerances == (1e-3,)
 
 
+def test_once_each():
+    """However it is written: SciPy's names in lower case would be taken for ours."""
+    found = plan("linear", methods=["rk45", "RKC2", "RK45", "tsitouras", "tsit5"], tolerances=[1e-3, 1e-2, 0.001])
+    assert found.methods == ("RK45", "rkc2", "tsit5")
+    assert found.tolerances == (1e-2, 1e-3)
+
+
 def test_tasks():
     found = plan([made.LINEAR], methods=["tsit5", "RK45"], tolerances=[1e-2, 1e-3], repeats=2, limit=7)
     tasks = found.tasks(made.LINEAR, "there")

@@ -102,5 +102,5 @@ def test_rows_of_all_cases(study):
 
 def test_a_name_that_the_file_needs():
     for name in ("table", "."):
-        with pytest.raises(ValueError, match="^name must be"):
+        with pytest.raises(ValueError, match=r"^name must be"):
             Case(name, _linear, 1.0)

@@ -24,7 +24,7 @@ _ERRORS = {"energy": "error of $E$ over its gain", "state": "relative error of t
            "drift": "largest drift of the invariant"}  # fmt: skip
 _COSTS = {"work": "field evaluations", "seconds": "wall time, s"}
 _PANELS = (("energy", "work"), ("energy", "seconds"), ("state", "work"), ("w2", "work"), ("drift", "work"))
-_ROUNDING = float(np.finfo(np.float64).eps)  # where errors of 0 are drawn
+_ROUNDING, _BELOW = float(np.finfo(np.float64).eps), 1e-3  # smaller errors, and those that far below what is resolved, are drawn there
 _FEW = 50.0  # times the lowest
 _MARGIN, _ROOM = 2.0, 1.2  # beyond the data, times
 _STRIP = 0.06  # of an axis' width, for each method that failed
@@ -62,13 +62,12 @@ def _draw(case: CaseRuns, looks: Mapping[str, _Look], machine: str) -> Figure:
     drawn = figure(10.0 if wide else 7.2, 6.4 if len(panels) != 4 else 8.0)
     drawn.set_layout_engine("constrained", h_pad=0.06, w_pad=0.06)
     drawn.suptitle(_title(case))
-    drawn.supxlabel(verbatim(machine), fontsize=5.5, color="0.4")
     places = drawn.subplots(2, 3 if wide else 2).flat
     for k, ((error, cost), axes) in enumerate(zip(panels, places, strict=False)):
         _panel(axes, case, looks, error, cost)
         axes.set_title(f"({chr(ord('a') + k)})", loc="left")
         _ticks(axes)
-    _legend(drawn, places[-1] if len(panels) % 2 else None, _handles(case, looks))
+    _legend(drawn, places[-1] if len(panels) % 2 else None, _handles(case, looks), machine)
     return drawn
 
 
@@ -90,10 +89,12 @@ def _runs(case: CaseRuns) -> dict[str, list[Point]]:
 def _panel(axes: Axes, case: CaseRuns, looks: Mapping[str, _Look], error: str, cost: str) -> None:
     """A line for each method over its tolerances, broken where a run failed."""
     limit, runs = case.resolved(error), _runs(case)
+    least = max(_ROUNDING, _BELOW * limit)
+    axes.set_autoscale_on(False)
     axes.set(xscale="log", yscale="log", xlabel=_ERRORS[error], ylabel=_COSTS[cost])
     for method, points in runs.items():
         look = looks[method]
-        x = np.array([max(getattr(point, error), _ROUNDING) if point.ok else np.nan for point in points])
+        x = np.array([max(getattr(point, error), least) if point.ok else np.nan for point in points])
         y = np.array([float(getattr(point, cost)) if point.ok else np.nan for point in points])
         axes.plot(x, y, color=look.colour, linestyle=look.dash, linewidth=look.width)
         for told, face in ((x >= limit, look.colour), (x < limit, "white")):
@@ -102,7 +103,9 @@ def _panel(axes: Axes, case: CaseRuns, looks: Mapping[str, _Look], error: str, c
             _apart(axes, x, y, points, look)
     failed = {method: [point for point in points if not point.ok] for method, points in runs.items()}
     failed = {method: points for method, points in failed.items() if points}
-    _limits(axes, case, (error, cost), limit, _STRIP * len(failed))
+    errors = [max(getattr(point, error), least) for point in case.points if point.ok and np.isfinite(getattr(point, error))]
+    costs = [float(getattr(point, name)) for point in case.points for name in {cost, cost.replace("work", "evaluations")}]
+    _limits(axes, errors or [1.0], [one for one in costs if one > 0.0] or [1.0], limit, _STRIP * len(failed))
     _edge(axes, failed, looks, cost)
 
 
@@ -115,12 +118,9 @@ def _apart(axes: Axes, x: Array, y: Array, points: Sequence[Point], look: _Look)
         axes.errorbar(x[some], y[some], yerr=below, linestyle="", color=look.colour, elinewidth=0.7, capsize=2.0, capthick=0.7)
 
 
-def _limits(axes: Axes, case: CaseRuns, panel: tuple[str, str], limit: float, strip: float) -> None:
+def _limits(axes: Axes, errors: Sequence[float], costs: Sequence[float], limit: float, strip: float) -> None:
     """Precision to the right, what is not resolved shaded; at the left a share of the width for runs that failed."""
-    errors = [max(getattr(point, panel[0]), _ROUNDING) for point in case.points if point.ok and np.isfinite(getattr(point, panel[0]))]
-    costs = [float(getattr(point, cost)) for point in case.points for cost in {panel[1], panel[1].replace("work", "evaluations")}]
-    costs = [cost for cost in costs if cost > 0.0] or [1.0]
-    worst, best = _MARGIN * max(errors, default=1.0), min(errors, default=1.0) / _MARGIN
+    worst, best = _MARGIN * max(errors), min(errors) / _MARGIN
     if limit > best:
         best = min(best, limit / _MARGIN)
         axes.axvspan(best, min(limit, worst), color="0.9", linewidth=0, zorder=0)
@@ -138,7 +138,7 @@ def _edge(axes: Axes, failed: Mapping[str, Sequence[Point]], looks: Mapping[str,
     for k, (method, points) in enumerate(failed.items()):
         for point in points:
             value = float(getattr(point, cost))
-            place, transform = (value, beside) if value > 0.0 else (1.0, axes.transAxes)
+            place, transform = (value, beside) if value > 0.0 else (0.98, axes.transAxes)
             axes.plot((k + 0.5) * _STRIP, place, transform=transform, marker="x", markersize=5, markeredgewidth=1.2, linestyle="",
                       color=looks[method].colour, clip_on=False, zorder=3)  # fmt: skip
 
@@ -165,19 +165,21 @@ def _handles(case: CaseRuns, looks: Mapping[str, _Look]) -> list[Any]:
                               label=verbatim(method)))  # fmt: skip
         for status in dict.fromkeys(point.status for point in points if not point.ok):
             rtols = ", ".join(f"${number(point.rtol)}$" for point in points if point.status == status)
-            label = f"{verbatim(method)} {verbatim(status)} at {rtols}"
+            label = f"{verbatim(method)}: {verbatim(status)} at rtol {rtols}"
             handles.append(Line2D([], [], linestyle="", marker="x", markersize=5, markeredgewidth=1.2, color=look.colour, label=label))
     if any(case.own.values()):
         handles.append(Patch(color="0.9", label="not resolved by the reference"))
     if any(point.spectral_radius > 0 for point in case.points if point.ok):
-        handles.append(Line2D([], [], linestyle="", marker="_", color="black", label="without those for spectral radii"))
+        handles.append(Line2D([], [], linestyle="", marker="_", color="black", label="evaluations without those for spectral radii"))
     return handles
 
 
-def _legend(drawn: Figure, free: Axes | None, handles: Sequence[Any]) -> None:
+def _legend(drawn: Figure, free: Axes | None, handles: Sequence[Any], machine: str) -> None:
+    """With the machine on top, that times mean something."""
+    look = {"handles": handles, "title": verbatim(machine), "title_fontsize": 6.0, "fontsize": 7.0}
     if free is not None:
         free.set_axis_off()
-        free.legend(handles=handles, loc="center", fontsize=7.0)
+        free.legend(loc="center", **look)
         return
     wide = columns([handle.get_label() for handle in handles], drawn.get_figwidth())
-    drawn.legend(handles=handles, loc="outside lower center", ncols=wide)
+    drawn.legend(loc="outside lower center", ncols=wide, **look)

@@ -48,11 +48,11 @@ def plan(cases: Any = None, *, methods: Any = None, tolerances: Any = None, repe
     if len(set(names)) < len(names):
         raise ValueError(f"cases must have different names; got {', '.join(names)}")
     known = _QUICK_METHODS if quick else peers.available(METHODS)
-    used = tuple(peers.check(name) for name in _several("methods", methods, str, known))
+    used = tuple(dict.fromkeys(peers.check(name) for name in _several("methods", methods, str, known)))
     ladder = _several("tolerances", tolerances, (int, float), _QUICK_LADDER if quick else _LADDER)
     rtols = tuple(_checks.real(f"tolerances[{k}]", rtol, above=1e-14, below=1.0) for k, rtol in enumerate(ladder))
     allowed = (_QUICK_LIMIT if quick else _LIMIT) if limit is None else _checks.real("limit", limit, above=0.0)
-    return Plan(chosen, used, tuple(sorted(rtols, reverse=True)), _checks.integer("repeats", repeats, at_least=1), allowed)
+    return Plan(chosen, used, tuple(sorted(set(rtols), reverse=True)), _checks.integer("repeats", repeats, at_least=1), allowed)
 
 
 def _several(name: str, given: Any, kinds: Any, default: Sequence[Any]) -> tuple[Any, ...]:
