@@ -13,7 +13,7 @@ from wflow.spaces import Space
 __all__ = ["ALGORITHMS", "Network"]
 
 ALGORITHMS = ("auto", "direct", "hinge", "compressed", "separable")
-_WORTH_COMPRESSING = 256  # neurons from which the interpolations pay
+_WORTH_COMPRESSING = 4_000_000  # neurons times nodes from which the interpolations pay
 
 
 class Network:
@@ -61,7 +61,7 @@ class Network:
         return ("compressed", "direct") if self.activation.singularity > 0.0 else ("direct",)
 
     def _choose(self, n: int) -> str:
-        few = self.algorithm == "auto" and self._best == "compressed" and n < _WORTH_COMPRESSING
+        few = self.algorithm == "auto" and self._best == "compressed" and n * self.shape[0] * self.shape[1] < _WORTH_COMPRESSING
         return "direct" if few else self._best
 
     def _one_class(self, n: int) -> list[tuple[int, int, int, int]]:
