@@ -14,7 +14,7 @@ from wflow import _checks
 
 
 def test_every_name_leads_to_a_solver():
-    ours = ("euler", "heun", "ssprk3", "bs3", "tsit5", "rkc2", "rkl2")
+    ours = ("euler", "heun", "ssprk3", "bs3", "tsit5", "rkc2", "rkl2", "newton_krylov")
     assert integrators.names() == (*ours, "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
     for name in integrators.names():
         method = integrators.get(name)
