@@ -23,7 +23,7 @@ def test_ours_and_the_others():
     for name in integrators.names():
         assert is_ours(name) == integrators.get(name).__module__.startswith("wflow") or name == "LSODA"  # SciPy's, checked by us
     assert not is_ours("LSODA")
-    assert [name for name in METHODS if is_ours(name)] == ["rkc2", "tsit5", "bs3"]
+    assert [name for name in METHODS if is_ours(name)] == ["rkc2", "rkl2", "tsit5", "bs3", "newton_krylov"]
 
 
 RUNS = st.builds(

@@ -13,7 +13,9 @@ from wflow.studies.integrators.runs import Task
 
 __all__ = ["METHODS", "Plan", "plan"]
 
-METHODS = ("rkc2", "tsit5", "bs3", "RK23", "RK45", "DOP853", "extensisq:BS5", "extensisq:SSV2stab", "diffrax:Tsit5")
+METHODS = (
+    "rkc2", "rkl2", "tsit5", "bs3", "newton_krylov", "RK23", "RK45", "DOP853", "extensisq:BS5", "extensisq:SSV2stab", "diffrax:Tsit5",
+)  # fmt: skip
 _LADDER, _QUICK_LADDER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6), (1e-2, 1e-3, 1e-4)
 _QUICK_CASES, _QUICK_METHODS = ("bandit tanh long", "bandit relu long", "linear"), ("rkc2", "tsit5", "RK45")
 _LIMIT, _QUICK_LIMIT = 60.0, 5.0
