@@ -261,7 +261,8 @@ def test_a_worker_that_is_killed_is_reported_and_its_run_goes_on_bit_for_bit(own
     parts = collection.folder_of(own.parent / "own.h5")
     wait_for(lambda: len(list(parts.glob("*.h5"))) >= 2, process)  # both are at work; reading frames would take longer than a run
     time.sleep(0.3)
-    children = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "pid=,args="], capture_output=True, text=True).stdout.splitlines()
+    listed = ["ps", "-ww", "--ppid", str(process.pid), "-o", "pid=,args="]  # -ww: a long path of the interpreter would cut the rest off
+    children = subprocess.run(listed, capture_output=True, text=True).stdout.splitlines()
     workers = [int(line.split()[0]) for line in children if "spawn_main" in line]
     assert len(workers) == 2
     os.kill(random.choice(workers), signal.SIGKILL)
