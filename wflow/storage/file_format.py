@@ -39,6 +39,7 @@ __all__ = ["FORMAT_VERSION", "lay_out", "pack_summary", "sign", "size", "unpack_
 FORMAT_VERSION = 1
 _SUMMARY_BYTES = 2 * MAX_BYTES  # the provenance takes half of it at most
 _HEADER = struct.Struct("<QQQ")  # sequence number, length, CRC-32 of the JSON text that follows
+_SMALL_STATE = 512  # numbers: smaller states share a chunk
 
 # unit and description of the diagnostics that go by convention (`Flow.diagnostics`)
 MEANING = {
@@ -86,7 +87,8 @@ def lay_out(file: h5py.File, layout: Layout, identity: str | None = None, number
     frames = series("frames", len(columns), 64)
     frames.attrs.update(columns=columns, units=[unit for unit, _ in meanings], meanings=[text for _, text in meanings])
     describe(frames, "(F, D + 1)", "see units", "time and diagnostics of each frame, see columns and meanings")
-    describe(series("states", layout.size, 1), "(K, n)", "", f"packed states, kind {layout.kind or 'flat'}")
+    several = max(1, min(64, _SMALL_STATE // max(1, layout.size)))  # a chunk for every state of two numbers is all index
+    describe(series("states", layout.size, several), "(K, n)", "", f"packed states, kind {layout.kind or 'flat'}")
     describe(series("state_times", 1, 64), "(K, 1)", "mean-field time", "time of each state")
     describe(series("events", 2, 64), "(E, 2)", "1; mean-field time", "index into the summary's event names, and time")
     counters = group.create_dataset("counters", data=np.zeros(3, dtype=np.int64))
