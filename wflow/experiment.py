@@ -115,8 +115,9 @@ def _student(part: Part, energy: PolicyValue, seed: int) -> ParticleMeasure:
     if name == "student":
         law = laws.student(m, part.settings.flow.variance)
     elif name == "all_dead":
-        reach = max(float(np.abs(space.nodes).max(initial=1.0)) for space in (energy.mdp.states, energy.mdp.actions))
-        law = laws.all_dead(m, reach)
+        from wflow.studies.support.controls import all_dead
+
+        law = all_dead(energy)
     else:
         law = getattr(laws, name)(m)
     return law.sample(part.settings.flow.n_particles, np.random.SeedSequence(seed).spawn(1)[0])

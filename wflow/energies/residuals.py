@@ -99,8 +99,8 @@ def residuals(energy: Any, measure: ParticleMeasure, *, domain: Domain | float |
     Notes
     -----
     Cost: one evaluation of the energy, then the field at up to 5,120 points and at some 1,500 (m − 1) in 10 to 30 rounds, on n_s n_a
-    nodes: O(n_s) a point for ReLU on one action coordinate (5 ms on 100 nodes, 20 ms on 100 × 100), that of the activation's kernel
-    else (0.2 s for tanh there). It does not grow with N. Memory O(m) for each of those points.
+    nodes: O(n_s) a point for ReLU on one action coordinate, that of the activation's kernel else. It does not grow with N.
+    Memory O(m) for each of those points.
 
     Raises
     ------

@@ -90,7 +90,7 @@ def wedge(family: Family, degrees: int) -> tuple[float, ...]:
     measured at 800 points, denser near 0 as the bumps of the polynomial are. Off the axis more stages soon gain nothing: where
     sin θ is not small, P_s tends to a + b cosh √(c z) there, which exceeds 1 beyond a radius that no s moves.
 
-    Cost: some 20 ms, once per family and angle.
+    Worked out once per family and angle.
     """
     direction = -np.exp(1j * math.radians(degrees))
     reaches = []

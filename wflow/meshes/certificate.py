@@ -115,7 +115,7 @@ def certify(mesh: Mesh, image: Any, midpoints: Any = None, target: Any = None) -
     Certificate
         Its interpolation error is an a-posteriori estimate, not a bound: of an edge, 2 (for safety) times the distance from its
         midpoint's image to the segment between its ends' images (along that segment the map may run at any speed); of a triangle,
-        4/3 of its worst edge's, as for a quadratic map. Time O(V log V), 5 µs a simplex; memory some 400 bytes a simplex.
+        4/3 of its worst edge's, as for a quadratic map. Time O(V log V); memory some 400 bytes a simplex.
 
     Raises
     ------

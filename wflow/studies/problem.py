@@ -11,7 +11,23 @@ from wflow import _checks
 from wflow.flows import WassersteinFlow
 from wflow.measures import laws
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "check_made"]
+
+
+def check_made(name: Any, make: Any, horizon: Any, arguments: Any) -> None:
+    """What is common to all that studies are run on: ValueError or TypeError if one of them will not do."""
+    if not isinstance(name, str) or not name or "/" in name:
+        raise ValueError(f"name must be some text without '/'; got {_checks.show(name)}")
+    if name in (".", "table"):
+        raise ValueError(f"name must be some text without '/', and neither '.' nor 'table', which the file needs; got {name!r}")
+    if not callable(make):
+        raise TypeError(f"make must be callable; got {_checks.show(make)}")
+    _checks.real("horizon", horizon, above=0.0)
+    try:
+        hash(arguments)
+        dict(arguments)
+    except (TypeError, ValueError):
+        raise TypeError(f"arguments must be a tuple of (name, hashable value) pairs; got {_checks.show(arguments)}") from None
 
 
 @dataclass(frozen=True)
@@ -51,16 +67,7 @@ class Problem:
     """Methods of the energy beside those that a flow needs."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or "/" in self.name:
-            raise ValueError(f"name must be some text without '/'; got {_checks.show(self.name)}")
-        if not callable(self.make):
-            raise TypeError(f"make must be callable; got {_checks.show(self.make)}")
-        _checks.real("horizon", self.horizon, above=0.0)
-        try:
-            hash(self.arguments)
-            dict(self.arguments)
-        except (TypeError, ValueError):
-            raise TypeError(f"arguments must be a tuple of (name, hashable value) pairs; got {_checks.show(self.arguments)}") from None
+        check_made(self.name, self.make, self.horizon, self.arguments)
         if not isinstance(self.group, str) or not isinstance(self.outside, str):
             raise TypeError(f"group and outside must be text; got {_checks.show((self.group, self.outside))}")
 

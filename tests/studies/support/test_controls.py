@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 from toys import support as toys
@@ -108,6 +108,7 @@ def test_least_monotone_of_what_is_monotone():
 
 
 @given(seed=seeds, n=st.integers(2, 12), size=st.sampled_from([0.1, 3.0, 100.0, 3000.0]))
+@example(seed=635, n=4, size=3000.0)  # the mass is at an end but for e^-100
 @settings(max_examples=25)
 def test_least_affine_against_scalar_minimisation(seed, n, size):
     """In many windows, of log policies that are concave, steep ones too, whose least may lie in a narrow well at a small slope."""
@@ -284,18 +285,18 @@ def test_what_is_not_kept_is_found_out():
     energy, student = toys.bandit("relu")
     starts = {control.name: control.law(energy).sample(64, 0) for control in CONTROLS}
     for control in CONTROLS:
-        assert control.defect(energy, starts[control.name], starts[control.name]) <= control.rounding
-    assert CONTROL["all dead"].defect(energy, starts["all dead"], student.sample(64, 0)) > 1e-9
+        assert control.defect(energy, starts[control.name]) <= control.rounding
+    assert CONTROL["all dead"].defect(energy, student.sample(64, 0)) > 1e-9
     points = starts["single point"].points.copy()
     points[7, 1] += 1e-13
-    assert CONTROL["single point"].defect(energy, starts["single point"], ParticleMeasure(points)) == pytest.approx(1e-13, rel=0.01)
+    assert CONTROL["single point"].defect(energy, ParticleMeasure(points)) == pytest.approx(1e-13, rel=0.01)
     locked = starts["sign-locked"].points.copy()
     locked[3, 0] *= -1.0
-    assert CONTROL["sign-locked"].defect(energy, starts["sign-locked"], ParticleMeasure(locked)) == np.inf
+    assert CONTROL["sign-locked"].defect(energy, ParticleMeasure(locked)) == np.inf
 
 
 def test_a_bend_down_is_found_out():
     """An f that turns down by a small hinge, where all ω0 are positive (neurons that are not ReLU's)."""
     energy, _ = toys.bandit("sigmoid")
     start = ParticleMeasure(np.array([[1.0, 2.0, 0.5]]))  # concave where the argument is positive
-    assert CONTROL["sign-locked"].defect(energy, start, start) > 1e-5
+    assert CONTROL["sign-locked"].defect(energy, start) > 1e-5

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wflow._checks import Array
-from wflow.storage import disk
 from wflow.studies.chaos.analysis import rows
-from wflow.studies.table import Row, text, write_rows
+from wflow.studies.result import Result, reading
+from wflow.studies.table import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Chaos", "Curve", "ProblemErrors", "open_study"]
 
-_KIND = "wflow study chaos"
 _LAYOUT = """One group for each problem, in it one for each start (iid, qmc, quantised), in it one for each N with the errors of every seed:
 coupling (S, T), sup (S, T; its largest value until then), function (S, T; squared), copies (S, T; the same of the coupled copies),
 energy (S, T), bias (S, T; NaN where it was not measured), w2 (S, C, 6: value, lower, upper, and the same of the baseline; NaN where it was
@@ -80,7 +77,7 @@ class ProblemErrors:
 
 
 @dataclass(frozen=True, eq=False)
-class Chaos:
+class Chaos(Result):
     """The study's result.
 
     Attributes
@@ -93,14 +90,13 @@ class Chaos:
     problems: Mapping[str, ProblemErrors]
     about: Mapping[str, Any]
 
+    kind = "wflow study chaos"
+    layout = _LAYOUT
+
     @cached_property
     def rows(self) -> list[Row]:
         """Claims with what was measured, the theory's figure, and a verdict each."""
         return [row for problem in self.problems.values() for row in rows(problem, self.about)]
-
-    def table(self) -> str:
-        """The rows as text."""
-        return text(self.rows)
 
     @property
     def figure_names(self) -> list[str]:
@@ -113,27 +109,9 @@ class Chaos:
 
         return draw(self)
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """Write the HDF5 file, at one stroke.
-
-        Raises
-        ------
-        FileExistsError
-            If it exists and `force` is not set.
-        """
-        import h5py
-
-        path = Path(path)
-        if path.exists() and not force:
-            raise FileExistsError(f"{path} exists; force replaces it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with disk.temporary(path) as partial:
-            with h5py.File(partial, "w") as file:
-                file.attrs.update({"kind": _KIND, "layout": _LAYOUT, "about": json.dumps(self.about)})
-                for problem in self.problems.values():
-                    _write(file.create_group(problem.name), problem)
-                write_rows(file.create_group("table"), self.rows)
-            os.replace(partial, path)
+    def _write(self, file: Any) -> None:
+        for problem in self.problems.values():
+            _write(file.create_group(problem.name), problem)
 
 
 def open_study(path: str | os.PathLike[str]) -> Chaos:
@@ -146,15 +124,8 @@ def open_study(path: str | os.PathLike[str]) -> Chaos:
     OSError
         If it cannot be read.
     """
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        if file.attrs.get("kind") != _KIND:
-            raise ValueError(f"{path} is not a file of `wflow study chaos`")
-        problems = {name: _read(name, group) for name, group in file.items() if name != "table"}
-        about = json.loads(file.attrs["about"])
-    order = [problem["name"] for problem in about["problems"]]
-    return Chaos({name: problems[name] for name in order}, about)
+    with reading(path, Chaos.kind) as (file, about):
+        return Chaos({told["name"]: _read(told["name"], file[told["name"]]) for told in about["problems"]}, about)
 
 
 _VECTORS = ("times", "cloud_times", "variances")

@@ -15,6 +15,7 @@ from wflow.energies import PolicyValue, QuadraticInteraction
 from wflow.flows import WassersteinFlow
 from wflow.measures import laws
 from wflow.neurons import activations
+from wflow.studies.problem import check_made
 
 __all__ = ["BUILT_IN", "Case", "Decay", "Start", "built_in"]
 
@@ -69,16 +70,7 @@ class Case:
     smooth: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or "/" in self.name or self.name in (".", "table"):  # names in the file
-            raise ValueError(f"name must be some text without '/', and neither '.' nor 'table'; got {_checks.show(self.name)}")
-        if not callable(self.make):
-            raise TypeError(f"make must be callable; got {_checks.show(self.make)}")
-        _checks.real("horizon", self.horizon, above=0.0)
-        try:
-            hash(self.arguments)
-            dict(self.arguments)
-        except (TypeError, ValueError):
-            raise TypeError(f"arguments must be a tuple of (name, hashable value) pairs; got {_checks.show(self.arguments)}") from None
+        check_made(self.name, self.make, self.horizon, self.arguments)
 
     def build(self) -> Start:
         """Made once in a process; TypeError if `make` gives something else."""

@@ -7,21 +7,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wflow.storage import disk
 from wflow.studies.integrators.analysis import rows
-from wflow.studies.table import Row, text, write_rows
+from wflow.studies.result import Result, reading
+from wflow.studies.table import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["KIND", "CaseRuns", "Integrators", "Point", "open_study"]
+__all__ = ["CaseRuns", "Integrators", "Point", "open_study"]
 
-KIND = "wflow study integrators"
 _LAYOUT = """One group for each case, in it one dataset for each field of a run, row by row: method, rtol, status, message, evaluations,
 spectral_radius, steps, rejected, seconds, and the errors energy, state, w2, drift as wflow.studies.integrators.reference.errors counts
 them. The attribute own holds by how much the two references differ. table: one dataset for each column of the table."""
@@ -96,7 +94,7 @@ class CaseRuns:
 
 
 @dataclass(frozen=True, eq=False)
-class Integrators:
+class Integrators(Result):
     """The study's result.
 
     Attributes
@@ -109,14 +107,13 @@ class Integrators:
     cases: Mapping[str, CaseRuns]
     about: Mapping[str, Any]
 
+    kind = "wflow study integrators"
+    layout = _LAYOUT
+
     @cached_property
     def rows(self) -> list[Row]:
         """The cheapest methods by decade of error, and what failed."""
         return [row for case in self.cases.values() for row in rows(case)]
-
-    def table(self) -> str:
-        """The rows as text."""
-        return text(self.rows)
 
     @property
     def figure_names(self) -> list[str]:
@@ -129,30 +126,12 @@ class Integrators:
 
         return draw(self)
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """Write the HDF5 file, at one stroke.
-
-        Raises
-        ------
-        FileExistsError
-            If it exists and `force` is not set.
-        """
-        import h5py
-
-        path = Path(path)
-        if path.exists() and not force:
-            raise FileExistsError(f"{path} exists; force replaces it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with disk.temporary(path) as partial:
-            with h5py.File(partial, "w") as file:
-                file.attrs.update({"kind": KIND, "layout": _LAYOUT, "about": json.dumps(self.about)})
-                for case in self.cases.values():
-                    group = file.create_group(case.name)
-                    group.attrs.update({"horizon": case.horizon, "smooth": case.smooth, "own": json.dumps(dict(case.own))})
-                    for field in fields(Point):
-                        group[field.name] = [getattr(point, field.name) for point in case.points]
-                write_rows(file.create_group("table"), self.rows)
-            os.replace(partial, path)
+    def _write(self, file: Any) -> None:
+        for case in self.cases.values():
+            group = file.create_group(case.name)
+            group.attrs.update({"horizon": case.horizon, "smooth": case.smooth, "own": json.dumps(dict(case.own))})
+            for field in fields(Point):
+                group[field.name] = [getattr(point, field.name) for point in case.points]
 
 
 def open_study(path: str | os.PathLike[str]) -> Integrators:
@@ -165,12 +144,7 @@ def open_study(path: str | os.PathLike[str]) -> Integrators:
     OSError
         If it cannot be read.
     """
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        if file.attrs.get("kind") != KIND:
-            raise ValueError(f"{path} is not a file of `wflow study integrators`")
-        about = json.loads(file.attrs["about"])
+    with reading(path, Integrators.kind) as (file, about):
         return Integrators({told["name"]: _read(told["name"], file[told["name"]]) for told in about["cases"]}, about)
 
 

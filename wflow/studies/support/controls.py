@@ -54,9 +54,10 @@ def least_affine(log_policy: Array, actions: Array, weights: Array) -> Array:
     for _ in range(_BISECTIONS):
         c = (low + high) / 2.0
         density = weights * np.exp(_normalised(c[:, None] * actions, weights))
-        away = actions - (density @ actions)[:, None]
-        excess = c[:, None] * actions - log_policy
-        covariance = (density * away * (excess - (density * excess).sum(axis=1)[:, None])).sum(axis=1)
+        end = np.where(c > 0.0, len(actions) - 1, 0)[:, None]  # where the mass is if c is steep: both factors are exactly 0 there
+        away = actions - actions[end]
+        excess = c[:, None] * away - (log_policy - np.take_along_axis(log_policy, end, axis=1))
+        covariance = (density * away * excess).sum(axis=1) - (density * away).sum(axis=1) * (density * excess).sum(axis=1)
         above = (covariance > 0.0) | ((covariance == 0.0) & (c > 0.0))  # 0 where all mass is at an end, to rounding
         low, high = np.where(above, low, c), np.where(above, c, high)
     return mdp.statewise_kl(_normalised(c[:, None] * actions, weights), log_policy, weights)
@@ -88,7 +89,7 @@ class Control:
     claim : str
         What that is.
     defect : callable
-        ``defect(energy, initial, measure) -> float``: by how much a measure does not keep it; 0, or rounding, if it does.
+        ``defect(energy, measure) -> float``: by how much a measure does not keep it; 0, or rounding, if it does.
     rounding : float
         What counts as rounding of that.
     bound : callable
@@ -100,7 +101,7 @@ class Control:
     name: str
     law: Callable[[Any], laws.Product]
     claim: str
-    defect: Callable[[Any, ParticleMeasure, ParticleMeasure], float]
+    defect: Callable[[Any, ParticleMeasure], float]
     rounding: float
     bound: Callable[[Any], float]
     applies: Callable[[Any], str]
@@ -158,15 +159,15 @@ def _convex_gap(energy: Any) -> float:
     return _bounded_below(energy, np.where(concave, least_affine(target, actions, weights), 0.0))
 
 
-def _force(energy: Any, initial: ParticleMeasure, measure: ParticleMeasure) -> float:  # noqa: ARG001
+def _force(energy: Any, measure: ParticleMeasure) -> float:
     return float(energy.evaluate(measure).dissipation)
 
 
-def _spread(energy: Any, initial: ParticleMeasure, measure: ParticleMeasure) -> float:  # noqa: ARG001
+def _spread(energy: Any, measure: ParticleMeasure) -> float:  # noqa: ARG001
     return float(np.abs(measure.points - measure.points[0]).max())
 
 
-def _concavity(energy: Any, initial: ParticleMeasure, measure: ParticleMeasure) -> float:  # noqa: ARG001
+def _concavity(energy: Any, measure: ParticleMeasure) -> float:
     """How far f_ν(s, ·) is from convex, in units of its range; infinite if an ω0 is not positive."""
     if not (measure.points[:, 0] > 0.0).all():
         return float("inf")

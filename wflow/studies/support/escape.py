@@ -11,7 +11,7 @@ from wflow.measures import ParticleMeasure, laws
 from wflow.studies._walk import Unwatched, walk
 from wflow.studies.support.controls import all_dead
 from wflow.studies.support.plan import Task
-from wflow.studies.support.runs import followed
+from wflow.studies.support.runs import followed, g_on
 from wflow.studies.support.surface import stepping
 
 __all__ = ["SHARE", "WRONG", "escape", "spurious"]
@@ -41,7 +41,7 @@ def escape(task: Task) -> dict[str, Array]:
     dead = spurious(energy).qmc(_SPURIOUS, task.generator(8))
     signal = energy.signal(dead)
     theta = energy.domain.mesh().points
-    g = _g(energy, theta, signal)
+    g = g_on(energy, theta, signal)
     side = float(np.sign(g[np.abs(g).argmax()]))
     eta = 0.5 * float(np.abs(g).max())
     rest = law.qmc(task.size // 2, task.generator(9)).points.copy()
@@ -71,14 +71,9 @@ def spurious(energy: Any) -> laws.Product:
     return laws.silent(energy.n_parameters)
 
 
-def _g(energy: Any, inner: Array, signal: Array) -> Array:
-    values: Array = energy.field(np.column_stack([np.ones(len(inner)), inner]), signal)[:, 0]
-    return values
-
-
 def _look(energy: Any, state: ParticleMeasure, signal: Array, side: float, eta: float) -> tuple[Any, Any, Any]:
     """Smallest s g_ν/η over the particles of λ in G, which of them are in G, and their s ω0."""
     points = state.points[_SPURIOUS:]
-    inside = side * _g(energy, points[:, 1:], signal) > eta
-    now = side * _g(energy, points[inside, 1:], energy.signal(state))
+    inside = side * g_on(energy, points[:, 1:], signal) > eta
+    now = side * g_on(energy, points[inside, 1:], energy.signal(state))
     return np.array(now.min() / eta if len(now) else np.nan), inside, side * points[:, 0]

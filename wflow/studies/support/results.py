@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wflow._checks import Array
-from wflow.storage import disk
+from wflow.studies.result import Result, reading
 from wflow.studies.support.analysis import rows
-from wflow.studies.table import Row, text, write_rows
+from wflow.studies.table import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["KIND", "ProblemSupport", "Support", "open_study"]
+__all__ = ["ProblemSupport", "Support", "open_study"]
 
-KIND = "wflow study support"
 _LAYOUT = """One group for each problem, in it one for each part.
 flow: times (T,), clouds (T, K, m) of the separating start, theta (G, m - 1) and g (T, G) on it, covering (T,) by all N particles and
 covering_quarter by the first N/4; for the separating start (positive) and each control gap, gap_lower, gap_upper, dissipation (T,) and
@@ -60,7 +57,7 @@ class ProblemSupport:
 
 
 @dataclass(frozen=True, eq=False)
-class Support:
+class Support(Result):
     """The study's result.
 
     Attributes
@@ -73,14 +70,13 @@ class Support:
     problems: Mapping[str, ProblemSupport]
     about: Mapping[str, Any]
 
+    kind = "wflow study support"
+    layout = _LAYOUT
+
     @cached_property
     def rows(self) -> list[Row]:
         """Claims with what was measured, the theory's figure, and a verdict each."""
         return [row for problem in self.problems.values() for row in rows(problem, self.about)]
-
-    def table(self) -> str:
-        """The rows as text."""
-        return text(self.rows)
 
     @property
     def figure_names(self) -> list[str]:
@@ -93,33 +89,15 @@ class Support:
 
         return draw(self)
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """Write the HDF5 file, at one stroke.
-
-        Raises
-        ------
-        FileExistsError
-            If it exists and `force` is not set.
-        """
-        import h5py
-
-        path = Path(path)
-        if path.exists() and not force:
-            raise FileExistsError(f"{path} exists; force replaces it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with disk.temporary(path) as partial:
-            with h5py.File(partial, "w") as file:
-                file.attrs.update({"kind": KIND, "layout": _LAYOUT, "about": json.dumps(self.about)})
-                for problem in self.problems.values():
-                    group = file.create_group(problem.name)
-                    group.attrs["outside"] = problem.outside
-                    for part, arrays in problem.parts.items():
-                        for name, values in arrays.items():
-                            group[f"{part}/{name}"] = values
-                    for n, widths in problem.tears.items():
-                        group[f"tears/{n}"] = widths
-                write_rows(file.create_group("table"), self.rows)
-            os.replace(partial, path)
+    def _write(self, file: Any) -> None:
+        for problem in self.problems.values():
+            group = file.create_group(problem.name)
+            group.attrs["outside"] = problem.outside
+            for part, arrays in problem.parts.items():
+                for name, values in arrays.items():
+                    group[f"{part}/{name}"] = values
+            for n, widths in problem.tears.items():
+                group[f"tears/{n}"] = widths
 
 
 def open_study(path: str | os.PathLike[str]) -> Support:
@@ -132,12 +110,7 @@ def open_study(path: str | os.PathLike[str]) -> Support:
     OSError
         If it cannot be read.
     """
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        if file.attrs.get("kind") != KIND:
-            raise ValueError(f"{path} is not a file of `wflow study support`")
-        about = json.loads(file.attrs["about"])
+    with reading(path, Support.kind) as (file, about):
         return Support({told["name"]: _read(told["name"], file[told["name"]]) for told in about["problems"]}, about)
 
 

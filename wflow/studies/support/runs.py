@@ -21,7 +21,7 @@ from wflow.studies.support.controls import CONTROLS
 from wflow.studies.support.plan import Task
 from wflow.studies.support.surface import Surface, carry, sharpen, start_mesh, stepping
 
-__all__ = ["flow", "followed", "surface", "tear"]
+__all__ = ["flow", "followed", "g_on", "surface", "tear"]
 
 _FIELD_NODES = 150  # times at which the field is stored
 _KEPT = 1024  # particles of a cloud that are kept for figures
@@ -45,14 +45,14 @@ def flow(task: Task) -> dict[str, Array]:
     mesh = energy.domain.mesh().points
     signals = [energy.signal(state) for state in states]
     found["theta"] = mesh
-    found["g"] = np.stack([_g(energy, mesh, signal) for signal in signals])
+    found["g"] = np.stack([g_on(energy, mesh, signal) for signal in signals])
     for k, control in enumerate(CONTROLS):
         if control.applies(energy):
             continue
         first = control.law(energy).qmc(64 if control.name == "single point" else min(task.size, 1024), task.generator(1 + k))
         run = followed(control.name, energy, first, times, task.rtol)
         found |= _curves(control.name, energy, run)
-        found[f"{control.name}/defect"] = np.array([control.defect(energy, first, state) for state in run.states()])
+        found[f"{control.name}/defect"] = np.array([control.defect(energy, state) for state in run.states()])
         found[f"{control.name}/bound"] = np.array(control.bound(energy))
     return found
 
@@ -95,7 +95,7 @@ def _cover(energy: Any, states: list[ParticleMeasure]) -> dict[str, Array]:
     return {"covering": np.array(whole), "covering_quarter": np.array(quarter)}
 
 
-def _g(energy: Any, inner: Array, signal: Array) -> Array:
+def g_on(energy: Any, inner: Array, signal: Array) -> Array:
     """g_ν at ω̄ (K, m − 1)."""
     values: Array = energy.field(np.column_stack([np.ones(len(inner)), inner]), signal)[:, 0]
     return values
