@@ -43,7 +43,8 @@ class Law(Protocol):
     - ``quantile(u (n, n_uniforms)) -> (n, k)``: maps uniform numbers in (0, 1), ends excluded, to the law, for Sobol points and
       quantisers; ``n_uniforms`` is how many it takes, k where it does not say;
     - ``gauss(n) -> (nodes (K, k), weights (K,))``: a quadrature rule whose weights sum to 1;
-    - ``moments() -> Moments``.
+    - ``moments() -> Moments``;
+    - ``distribution(x (n,)) -> (n,)``: P(X ≤ x), for the masses of cells (`wflow.measures.GridMeasure.from_law`).
     """
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
@@ -82,6 +83,15 @@ class Normal:
         values: Array = self.mean + self.variance**0.5 * np.asarray(ndtri(u))
         return values
 
+    def distribution(self, x: Array) -> Array:
+        """P(X ≤ x) at x (n,), shape (n,)."""
+        from scipy.special import ndtr
+
+        if self.n_uniforms == 0:
+            return np.where(np.asarray(x) >= self.mean, 1.0, 0.0)
+        values: Array = np.asarray(ndtr((np.asarray(x) - self.mean) / self.variance**0.5))
+        return values
+
     def gauss(self, n: int) -> tuple[Array, Array]:
         """Gauss–Hermite rule: n nodes (n, 1), weights (n,), exact for polynomials of degree 2n − 1; one node for a point law."""
         from scipy.special import roots_hermitenorm
@@ -113,6 +123,11 @@ class Uniform:
         """Inverse distribution function at u (n, 1), shape (n, 1)."""
         return self.low + (self.high - self.low) * u
 
+    def distribution(self, x: Array) -> Array:
+        """P(X ≤ x) at x (n,), shape (n,)."""
+        values: Array = np.clip((np.asarray(x) - self.low) / (self.high - self.low), 0.0, 1.0)
+        return values
+
     def gauss(self, n: int) -> tuple[Array, Array]:
         """Gauss–Legendre rule: n nodes (n, 1), weights (n,), exact for polynomials of degree 2n − 1."""
         rule = Space.gauss_legendre(n, self.low, self.high)
@@ -141,6 +156,10 @@ class Point:
     def quantile(self, u: Array) -> Array:
         """The value for each row of u (n, 0), shape (n, 1)."""
         return np.full((len(u), 1), self.value)
+
+    def distribution(self, x: Array) -> Array:
+        """0 below the value, 1 from it on."""
+        return np.where(np.asarray(x) >= self.value, 1.0, 0.0)
 
     def gauss(self, n: int) -> tuple[Array, Array]:  # noqa: ARG002 (a law's signature)
         """One node (1, 1) of weight 1, whatever n."""
