@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,14 @@ from wflow.provenance import has_ended
 from wflow.record import Layout, Record
 from wflow.storage import checkpoint
 from wflow.storage.file_format import FORMAT_VERSION, unpack_summary
+from wflow.storage.left_open import LeftOpen
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = ["StoredStates", "count", "opened", "read"]
+
+_ATTEMPTS = 20  # within 2 seconds
 
 
 def count(path: str | os.PathLike[str]) -> int:
@@ -128,8 +132,12 @@ def opened(path: Path) -> Iterator[h5py.File]:
     if not os.access(path, os.R_OK):
         raise PermissionError(f"{path} cannot be read: permission denied")
     being_written = _superblock(path)
+    left_open = being_written and _abandoned(path)
     try:
-        with h5py.File(path, "r", libver="latest", swmr=being_written) as file:
+        with (
+            LeftOpen(path) if left_open else nullcontext(path) as source,
+            h5py.File(source, "r", libver="latest", swmr=being_written and not left_open) as file,
+        ):
             if file.attrs.get("creator") != "wflow":
                 raise ValueError(f"{path} was written by another program, not by wflow")
             if (version := int(file.attrs["format_version"])) > FORMAT_VERSION:
@@ -139,8 +147,26 @@ def opened(path: Path) -> Iterator[h5py.File]:
         raise ValueError(f"{path} is damaged ({str(error).splitlines()[0]})") from error
 
 
+def _abandoned(path: Path) -> bool:
+    """Whether the process that had the file open for writing is gone.
+
+    While it goes on its metadata may be read half written, which is why it is asked several times before damage is believed.
+    """
+    import h5py
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            with LeftOpen(path) as source, h5py.File(source, "r") as file:
+                found = [unpack_summary(file[f"runs/{name}/summary"][:]) for name in file["runs"]]
+            writers = [summary["writer"] for summary in found if summary is not None and summary["status"] == "running"]
+            return bool(writers) and all(map(has_ended, writers))
+        except (OSError, RuntimeError, KeyError):
+            time.sleep(0.01 * attempt)
+    return True
+
+
 def _superblock(path: Path) -> bool:
-    """Whether a writer has not closed the file: only then must it be opened under SWMR, where HDF5 waits for ever on damage.
+    """Whether a writer has not closed the file: only then must it be opened under SWMR, or as `LeftOpen` if that writer is gone.
 
     HDF5 file format specification, superblock versions 2 and 3: signature, version, sizes, flags of whoever has it open for
     writing, and at byte 28 the length that the file must have.
