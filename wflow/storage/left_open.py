@@ -28,6 +28,7 @@ class LeftOpen(io.RawIOBase):
         super().__init__()
         self._file = path.open("rb", buffering=0)
         head = bytearray(self._file.read(_END))
+        self._file.seek(0)
         head[_FLAGS] = 0
         head[_LENGTH] = path.stat().st_size.to_bytes(8, "little")  # the writer's own count lags behind what it flushed
         head[_SUM:_END] = checksum(bytes(head[:_SUM])).to_bytes(4, "little")
