@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_ATOL", "DEFAULT_METHOD", "DEFAULT_RTOL", "Solution", "Status", "open", "open_all", "solve"]
 
-# The cheapest that finished all of 80 runs (20 seeds, both experiments, ReLU and tanh), never lowered E, and ended within 5 % of
-# the gap where the field is smooth (1e-2 is a fifth to a third cheaper, and up to 9 % off): benchmarks/output/reliability.txt
+# RKC2 finished all of 400 runs (20 seeds, five tolerances, both experiments, ReLU and tanh) and never lowered E; 1e-3 ended within
+# 2 % of the gap where the field is smooth (3e-3 is a tenth cheaper and up to 5 % off): benchmarks/output/reliability.txt
 DEFAULT_METHOD = "rkc2"
 DEFAULT_RTOL = 1e-3
 DEFAULT_ATOL = 1e-6
