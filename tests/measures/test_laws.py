@@ -55,6 +55,25 @@ def test_moments(law, mean, variance, fourth):
     assert abs(((x - mean) ** 2).mean() - variance) <= SIGMAS * np.sqrt((fourth - variance**2) / N)
 
 
+@pytest.mark.parametrize(("law", "exact"), [
+    (Normal(0.3, 2.0), scipy.stats.norm(0.3, 2.0**0.5).cdf),
+    (Uniform(-1.0, 2.0), scipy.stats.uniform(-1.0, 3.0).cdf),
+    (Point(0.5), lambda x: 1.0 * (x >= 0.5)),
+    (Normal(0.5, 0.0), lambda x: 1.0 * (x >= 0.5)),
+])  # fmt: skip
+def test_distribution_functions(law, exact):
+    x = np.concatenate([np.linspace(-5.0, 5.0, 41), [np.nextafter(0.5, 0.0), 0.5, -40.0, 40.0]])
+    found = law.distribution(x)
+    assert found.shape == x.shape
+    np.testing.assert_allclose(found, exact(x), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("law", [Normal(0.3, 2.0), Uniform(-1.0, 2.0)])
+def test_quantiles_invert_distribution_functions(law):
+    u = (np.arange(50) + 0.5) / 50
+    np.testing.assert_allclose(law.distribution(law.quantile(u[:, None])[:, 0]), u, rtol=1e-13)
+
+
 def test_uniform_stays_inside():
     x = Uniform(3.0, 4.0).draw(1000, np.random.default_rng(0))
     assert x.min() >= 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +12,10 @@ import numpy as np
 
 from wflow import _checks
 from wflow._checks import Array
+from wflow.measures import _axes
 from wflow.measures.particles import ParticleMeasure
 
 __all__ = ["GridMeasure"]
-
-_DIMENSIONS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +45,12 @@ class GridMeasure:
     masses: Array
 
     def __init__(self, axes: Sequence[Any], masses: Any) -> None:
-        masses = _checks.array("masses", masses)
-        if not 1 <= masses.ndim <= _DIMENSIONS or 0 in masses.shape:
-            raise ValueError(f"masses must have 1 to {_DIMENSIONS} dimensions of one cell or more; got shape {masses.shape}")
-        if not isinstance(axes, (tuple, list)) or len(axes) != masses.ndim:
-            raise ValueError(f"axes must be {masses.ndim} arrays, as masses have shape {masses.shape}; got {_checks.show(axes)}")
-        checked = tuple(_edges(f"axes[{k}]", axis, n) for k, (axis, n) in enumerate(zip(axes, masses.shape, strict=True)))
+        masses = _checks.array("masses", masses, at_least=0.0)
+        if not 1 <= masses.ndim <= _axes.DIMENSIONS or 0 in masses.shape:
+            raise ValueError(f"masses must have 1 to {_axes.DIMENSIONS} dimensions of one cell or more; got shape {masses.shape}")
+        if len(axes := _axes.sequence(axes)) != masses.ndim:
+            raise ValueError(f"axes must be one array for each axis of masses, whose shape is {masses.shape}; got {len(axes)}")
+        checked = tuple(_axes.edges_of(f"axes[{k}]", axis, n) for k, (axis, n) in enumerate(zip(axes, masses.shape, strict=True)))
         _checks.probability("masses", masses.ravel())
         object.__setattr__(self, "axes", checked)
         object.__setattr__(self, "masses", masses)
@@ -90,7 +90,7 @@ class GridMeasure:
     @cached_property
     def volumes(self) -> Array:
         """Volumes of the cells, in the shape of the masses."""
-        return _outer(self.widths)
+        return _axes.outer(self.widths)
 
     # --- what the measure is ---
 
@@ -124,7 +124,8 @@ class GridMeasure:
     def entropy(self) -> float:
         """``−∫ ρ log ρ``, in nats; empty cells count nothing."""
         full = self.masses > 0.0
-        return -float((self.masses[full] * np.log(self.density[full])).sum())
+        masses = self.masses[full]
+        return -float((masses * (np.log(masses) - np.log(self.volumes[full]))).sum())  # a quotient of a far tail may underflow
 
     # --- from and to ---
 
@@ -134,7 +135,9 @@ class GridMeasure:
 
         Memory O(size d), time O(size nodes^d) evaluations.
         """
-        axes = _given("axes", axes)
+        axes = _axes.given(axes)
+        if not callable(density):
+            raise TypeError(f"density must be a function (K, d) -> (K,); got {_checks.show(density)}")
         rules = np.polynomial.legendre.leggauss(_checks.integer("nodes", nodes, at_least=1))
         masses: Array = np.zeros([len(edges) - 1 for edges in axes])
         widths = [np.diff(edges) for edges in axes]
@@ -143,7 +146,7 @@ class GridMeasure:
             points = np.stack([x.ravel() for x in np.meshgrid(*at, indexing="ij")], axis=1)
             values = _checks.array("density(points)", density(points), (len(points),), at_least=0.0)
             masses += values.reshape(masses.shape) * np.prod([rules[1][i] / 2.0 for i in index])
-        masses *= _outer(widths)
+        masses *= _axes.outer(widths)
         if not (total := float(masses.sum())) > 0.0:
             raise ValueError("density must be positive somewhere on the grid; got 0 in every cell")
         return cls(axes, masses / total)
@@ -152,14 +155,15 @@ class GridMeasure:
     def from_law(cls, axes: Sequence[Any], law: Any, *, outside: float = 1e-3) -> GridMeasure:
         """Exact masses of a product law (`wflow.measures.laws.Product`), from its distribution functions.
 
-        What lies outside the grid is left out, and the rest scaled up; ValueError if that is more than `outside` of the mass.
+        What lies outside the grid is left out, and the rest scaled up; ValueError if that is more than `outside` of the mass. A point
+        fills one cell, on an edge the one below it, so the mean is kept if it is that cell's centre. Masses are exact to 1e-16 each.
         """
-        axes = _given("axes", axes)
-        factors = getattr(law, "factors", None)
-        if factors is None or getattr(law, "dimension", None) != len(axes) or not all(hasattr(f, "distribution") for f in factors):
+        axes, outside = _axes.given(axes), _checks.real("outside", outside, at_least=0.0, below=1.0)
+        factors = getattr(law, "factors", ())
+        if len(factors) != len(axes) or not all(hasattr(factor, "distribution") for factor in factors):
             raise TypeError(f"law must be a Product of {len(axes)} factors with a distribution(x); got {_checks.show(law)}")
-        shares = [np.diff(factor.distribution(edges)) for factor, edges in zip(factors, axes, strict=True)]
-        masses = _outer(shares)
+        shares = [_axes.shares(f"factors[{k}]", factor, edges) for k, (factor, edges) in enumerate(zip(factors, axes, strict=True))]
+        masses = _axes.outer(shares)
         if (lost := 1.0 - float(masses.sum())) > outside:
             raise ValueError(f"axes must hold all but {outside:g} of the law's mass; {lost:.3g} of it lies outside")
         return cls(axes, masses / masses.sum())
@@ -169,9 +173,10 @@ class GridMeasure:
         """Cell masses of a cloud: each particle's weight is shared by the cells whose centres surround it (cloud in cell).
 
         Mass is kept to rounding, and the mean where no particle lies in the outer half of an outer cell, whose weight goes to that
-        cell whole. ValueError if a particle lies outside the grid. O(N 2^d) time.
+        cell whole. A particle adds at most (h/2)² to the variance along an axis, and the spread over cells h²/12. O(N 2^d) time, O(N d)
+        memory. ValueError if a particle lies outside the grid.
         """
-        axes = _given("axes", axes)
+        axes = _axes.given(axes)
         points = _checks.instance("measure", measure, ParticleMeasure, "a ParticleMeasure").points
         if points.shape[1] != len(axes):
             raise ValueError(f"measure must have {len(axes)} coordinates, as the grid has; got {points.shape[1]}")
@@ -180,15 +185,15 @@ class GridMeasure:
             n = int(outside.argmax())
             raise ValueError(f"measure must lie on the grid; particle {n} is at {_checks.show(points[n].tolist())}")
         shape = tuple(len(edges) - 1 for edges in axes)
-        left, share = zip(*(_neighbours(edges, points[:, k]) for k, edges in enumerate(axes)), strict=True)
-        masses = np.zeros(shape)
+        left, share = zip(*(_axes.neighbours(edges, points[:, k]) for k, edges in enumerate(axes)), strict=True)
+        masses = np.zeros(math.prod(shape))
         for corner in np.ndindex(*[2] * len(axes)):
-            cell = tuple(np.minimum(i + c, n - 1) for i, c, n in zip(left, corner, shape, strict=True))
+            cell = np.ravel_multi_index(tuple(np.minimum(i + c, n - 1) for i, c, n in zip(left, corner, shape, strict=True)), shape)
             weight = measure.weights.copy()
             for c, s in zip(corner, share, strict=True):
                 weight *= s if c else 1.0 - s
-            np.add.at(masses, cell, weight)
-        return cls(axes, masses)
+            masses += np.bincount(cell, weight, len(masses))
+        return cls(axes, masses.reshape(shape))
 
     def quadrature(self) -> ParticleMeasure:
         """Centres with the cells' masses as weights, all of them, empty cells too; no copy of the masses."""
@@ -197,11 +202,15 @@ class GridMeasure:
     def sample(self, n: int, seed: int | np.random.SeedSequence | np.random.Generator) -> ParticleMeasure:
         """N independent particles: a cell by its mass, and a point of it at random."""
         n = _checks.integer("n", n, at_least=1)
-        rng = np.random.default_rng(seed if not isinstance(seed, int) else _checks.integer("seed", seed, at_least=0))
+        _checks.memory("n", n, 16 * n * (self.dimension + 2))
+        if not isinstance(seed, (np.random.SeedSequence, np.random.Generator)):
+            seed = _checks.integer("seed", seed, at_least=0)
+        rng = np.random.default_rng(seed)
         cumulated = np.cumsum(self.masses.ravel())
         chosen = np.searchsorted(cumulated, rng.random(n) * cumulated[-1], side="right")
         cells = np.unravel_index(chosen, self.shape)
-        columns = [edges[i] + rng.random(n) * np.diff(edges)[i] for edges, i in zip(self.axes, cells, strict=True)]
+        axes = zip(self.axes, self.widths, cells, strict=True)
+        columns = [np.minimum(edges[i] + rng.random(n) * widths[i], edges[i + 1]) for edges, widths, i in axes]
         return ParticleMeasure(np.stack(columns, axis=1))
 
     def __repr__(self) -> str:
@@ -214,45 +223,3 @@ class GridMeasure:
         object.__setattr__(measure, "axes", axes)
         object.__setattr__(measure, "masses", masses)
         return measure
-
-
-def _given(name: str, axes: Any) -> tuple[Array, ...]:
-    """Edges of a grid that has no masses yet."""
-    if not isinstance(axes, (tuple, list)) or not 1 <= len(axes) <= _DIMENSIONS:
-        raise TypeError(f"{name} must be a sequence of 1 to {_DIMENSIONS} arrays of edges; got {_checks.show(axes)}")
-    return tuple(_edges(f"{name}[{k}]", axis, np.size(axis) - 1) for k, axis in enumerate(axes))
-
-
-def _edges(name: str, axis: Any, n: int) -> Array:
-    """Edges (n + 1,) of n cells, from themselves or from centres (n,)."""
-    axis = _checks.array(name, axis, (None,))
-    if len(axis) not in (n, n + 1) or len(axis) < 2:
-        raise ValueError(f"{name} must be {n + 1} edges or {n} centres of cells; got {len(axis)} numbers")
-    steps = np.diff(axis)
-    if not (steps > 0.0).all():
-        raise ValueError(f"{name} must increase; got a step of {float(steps.min()):g}")
-    if len(axis) == n + 1:
-        return axis
-    if np.ptp(steps) > 1e-6 * steps.mean():
-        raise ValueError(f"{name} must be edges where cells differ in width: of centres {n + 1} edges cannot be told; got {n} centres")
-    h = (axis[-1] - axis[0]) / (n - 1)
-    edges: Array = axis[0] + h * (np.arange(n + 1) - 0.5)
-    return edges
-
-
-def _neighbours(edges: Array, x: Array) -> tuple[Any, Array]:
-    """The cell whose centre is next below x, and how far x is on the way to the next centre; (0, 0), (n − 1, 0) beyond the outer ones."""
-    centres = (edges[1:] + edges[:-1]) / 2.0
-    left: Any = np.clip(np.searchsorted(centres, x, side="right") - 1, 0, len(centres) - 1)
-    right = np.minimum(left + 1, len(centres) - 1)
-    gap = np.where(right > left, centres[right] - centres[left], 1.0)
-    share: Array = np.clip((x - centres[left]) / gap, 0.0, 1.0) * (right > left)
-    return left, share
-
-
-def _outer(factors: Sequence[Array]) -> Array:
-    """Outer product of vectors."""
-    product = factors[0]
-    for factor in factors[1:]:
-        product = np.multiply.outer(product, factor)
-    return product

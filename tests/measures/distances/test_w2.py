@@ -347,8 +347,8 @@ GOOD = cloud(4, 2, 0)
 
 
 @pytest.mark.parametrize(("measure", "error", "match"), [
-    (np.zeros((3, 2)), TypeError, r"mu must be a ParticleMeasure; .*ParticleMeasure\(points\)"),
-    (None, TypeError, "mu must be a ParticleMeasure; got None"),
+    (np.zeros((3, 2)), TypeError, r"mu must be a ParticleMeasure or a GridMeasure; .*ParticleMeasure\(points\)"),
+    (None, TypeError, "mu must be a ParticleMeasure or a GridMeasure; got None"),
     (broken([[0.0, np.nan]], [1.0]), ValueError, r"mu.points must be finite; got nan at \[0, 1\]"),
     (broken([[0.0, np.inf]], [1.0]), ValueError, r"mu.points must be finite; got inf at \[0, 1\]"),
     (broken([[0.0, 1.0]], [np.nan]), ValueError, "mu.weights must be finite"),

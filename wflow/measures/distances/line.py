@@ -8,9 +8,9 @@ from wflow._checks import Array
 from wflow._jit import njit
 from wflow.measures.distances.result import ROUNDING, Squares
 
-__all__ = ["squared"]
+__all__ = ["EPS", "squared"]
 
-_EPS = float(np.finfo(np.float64).eps)
+EPS = float(np.finfo(np.float64).eps)
 
 
 def squared(x: Array, p: Array, y: Array, q: Array) -> Squares:
@@ -35,7 +35,7 @@ def squared(x: Array, p: Array, y: Array, q: Array) -> Squares:
     y, q = _sorted(y, q)
     cost, misplaced = _couple(x, p, y, q)
     diameter = float(max(x[-1], y[-1]) - min(x[0], y[0]))
-    slack = ROUNDING * cost + (misplaced + 4.0 * _EPS) * diameter**2
+    slack = ROUNDING * cost + (misplaced + 4.0 * EPS) * diameter**2
     return Squares(cost, max(cost - slack, 0.0), cost + slack)
 
 
