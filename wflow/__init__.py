@@ -10,7 +10,22 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wflow import energies, flows, integrators, mdp, measures, meshes, neurons, parallel, plotting, record, spaces, storage, studies
+    from wflow import (
+        closed_forms,
+        energies,
+        flows,
+        integrators,
+        mdp,
+        measures,
+        meshes,
+        neurons,
+        parallel,
+        plotting,
+        record,
+        spaces,
+        storage,
+        studies,
+    )
     from wflow.loop import Solution, Status, open, solve  # noqa: A004 (wflow.open, as h5py.File or xarray.open_dataset)
 
 try:
@@ -18,12 +33,12 @@ try:
 except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0.0.0"
 
-_MODULES = ("energies", "flows", "integrators", "mdp", "measures", "meshes", "neurons", "parallel", "plotting", "record", "spaces",
-            "storage", "studies")  # fmt: skip
+_MODULES = ("closed_forms", "energies", "flows", "integrators", "mdp", "measures", "meshes", "neurons", "parallel", "plotting", "record",
+            "spaces", "storage", "studies")  # fmt: skip
 _NAMES = {"solve": "wflow.loop", "Solution": "wflow.loop", "Status": "wflow.loop", "open": "wflow.loop"}
 
 __all__ = [
-    "Solution", "Status", "energies", "flows", "integrators", "mdp", "measures", "meshes", "neurons", "open", "parallel",
+    "Solution", "Status", "closed_forms", "energies", "flows", "integrators", "mdp", "measures", "meshes", "neurons", "open", "parallel",
     "plotting", "record", "solve", "spaces", "storage", "studies",
 ]  # fmt: skip
 

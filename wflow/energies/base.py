@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,7 +13,10 @@ from wflow._checks import Array
 from wflow.energies._kernels import mean_square
 from wflow.measures import ParticleMeasure
 
-__all__ = ["Energy", "Evaluation"]
+if TYPE_CHECKING:
+    from wflow.energies.sums import Sum
+
+__all__ = ["Combines", "Energy", "Evaluation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +64,21 @@ class Energy(Protocol):
     def velocity(self, measure: ParticleMeasure) -> Array:
         """``sense · ∇ first_variation`` at the particles, shape (N, m); for a cloud ``∂E/∂ω_n = p_n · sense · velocity_n``."""
         ...
+
+
+class Combines:
+    """Gives an energy ``e1 + e2`` and ``2.0 * e``, both a `wflow.energies.Sum`."""
+
+    def __add__(self, other: Any) -> Sum:
+        """The sum of two energies, each pulling in its own sense."""
+        from wflow.energies.sums import Sum
+
+        return Sum([self, other]) if hasattr(other, "sense") else NotImplemented
+
+    def __mul__(self, factor: Any) -> Sum:
+        """The energy times a factor above 0."""
+        from wflow.energies.sums import Sum
+
+        return Sum([self], [float(factor)]) if isinstance(factor, Real) else NotImplemented
+
+    __rmul__ = __mul__

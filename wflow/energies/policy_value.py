@@ -12,7 +12,7 @@ import numpy as np
 from wflow import _checks, mdp
 from wflow._checks import Array
 from wflow.energies._kernels import covariance_signal, homogeneous_invariant, softmax
-from wflow.energies.base import Evaluation
+from wflow.energies.base import Combines, Evaluation
 from wflow.energies.domains import Box, Domain, Sphere
 from wflow.energies.linearised import Product, linearised
 from wflow.mdp import MDP
@@ -82,7 +82,7 @@ class PolicyEvaluation(Evaluation):
         return {"log_policy": self.log_policy}
 
 
-class PolicyValue:
+class PolicyValue(Combines):
     """E(ν) = sum_i ρ0_i V_i for the policy π_ν ∝ exp f_ν (Agazzi & Lu 2021, eqs. 8 and 11); maximised (``sense = +1``).
 
     Cost of an evaluation: that of the network's kernels (`wflow.neurons.Network`; O(N n_s + M) at most for ReLU on one

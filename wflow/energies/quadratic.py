@@ -5,13 +5,13 @@ from __future__ import annotations
 from wflow import _checks
 from wflow._checks import Array
 from wflow.energies._kernels import mean_square
-from wflow.energies.base import Evaluation
+from wflow.energies.base import Combines, Evaluation
 from wflow.measures import ParticleMeasure
 
 __all__ = ["QuadraticInteraction"]
 
 
-class QuadraticInteraction:
+class QuadraticInteraction(Combines):
     """E(ν) = κ/2 ∫ |x|² dν + λ/4 ∬ |x − y|² dν dν (math.md §8: V = κ/2 |x|², W = λ/2 |x − y|²); minimised (``sense = -1``).
 
     With the mean m of ν: ``velocity(x) = −κ x − λ (x − m)``, so along the flow ``x(t) = m(0) e^{−κt} + (x(0) − m(0)) e^{−(κ+λ)t}``.
