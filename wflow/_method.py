@@ -56,23 +56,25 @@ class Method:
             if key not in free:
                 hint = _checks.near_matches(key, free)
                 raise TypeError(f"options: {name} has no option {_checks.show(key)}{hint}; it has {', '.join(free) or 'none'}")
-        known = {"norm": "error_norm", "spectral_radius": "spectral_radius", "jacobian": "jacobian"}
+        known = {
+            "norm": "error_norm", "spectral_radius": "spectral_radius", "jacobian": "jacobian", "step_bound": "step_bound",
+            "accept": "admissible",
+        }  # fmt: skip
         offered = {**tolerances, **{key: getattr(flow, name, None) for key, name in known.items()}}
         keywords = {**{key: value for key, value in offered.items() if key in takes and value is not None}, **options}
         if own is not None and "field" in takes:
             keywords["field"] = field
         guarded = _checks.instance("options['safeguard']", keywords.pop("safeguard", False), bool, "True or False")
-        if guarded and "accept" in keywords:
+        if guarded and "accept" in options:
             raise ValueError("options must have safeguard or accept, not both; got both")
         arguments = () if own is not None else (field,)
         about = {"method": name, **tolerances, "options": dict(options)}
         remembers = own is not None or hasattr(build, "load_state_dict")
         start: Any = build if own is not None else partial(integrators.start, build)
 
-
         def make(t: float, y: Array, t_end: float) -> Stepper:
-            accept = {"accept": Safeguard(flow, t, y)} if guarded else {}
-            made: Stepper = start(*arguments, t, y, t_end, **keywords, **accept)
+            accept = {"accept": Safeguard(flow, t, y, keywords.get("accept"))} if guarded else {}
+            made: Stepper = start(*arguments, t, y, t_end, **{**keywords, **accept})
             return made
 
         return cls(make, about, remembers)
@@ -85,12 +87,15 @@ class Safeguard:
     the flow remembers the field there.
     """
 
-    def __init__(self, flow: Flow, t: float, y: Array) -> None:
+    def __init__(self, flow: Flow, t: float, y: Array, admissible: Callable[[float, Array], bool] | None = None) -> None:
+        self._admissible = admissible
         self._flow, self._sense = flow, float(getattr(getattr(flow, "energy", None), "sense", -1))
         self._last = float(flow.diagnostics(t, y)["energy"])
 
     def __call__(self, t: float, y: Array) -> bool:
-        """Asked after the error test."""
+        """Asked after the error test; the flow's own `admissible` is asked first."""
+        if self._admissible is not None and not self._admissible(t, y):
+            return False
         energy = float(self._flow.diagnostics(t, y)["energy"])
         fits = self._sense * (energy - self._last) >= -_ROUNDING * max(abs(energy), abs(self._last))
         if fits:

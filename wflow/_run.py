@@ -50,10 +50,25 @@ class Run:
             self.stepper.load_state_dict(memory)  # type: ignore[attr-defined]
 
     def interpolant(self) -> Interpolant:
-        """The state within the last step; dense output is built once, and only if somebody asks."""
+        """The state within the last step, before it is taken over; dense output is built once, and only if somebody asks.
+
+        A polynomial may leave the states that the flow calls `admissible`, though both ends are among them; the line between
+        these does not, as those states are convex.
+        """
         assert self.stepper is not None
         dense_output = cache(self.stepper.dense_output)
-        return lambda t: np.asarray(dense_output()(t))
+        (t_old, y_old), (t_new, y_new) = self.good, (float(self.stepper.t), self.stepper.y)
+        admissible = getattr(self.flow, "admissible", None)
+
+        def at(t: float) -> Array:
+            y = np.asarray(dense_output()(t))
+            if admissible is None or admissible(t, y):
+                return y
+            share = (t - t_old) / (t_new - t_old)
+            between: Array = (1.0 - share) * y_old + share * y_new
+            return between
+
+        return at
 
     def guarded(self, part: Callable[[], T]) -> T | Verdict:
         """What `part` gives; Ctrl-C and floating-point traps end the run but not the program."""
@@ -69,6 +84,8 @@ class Run:
         """The verdict on a step that failed: to a method, a field that is not finite looks like a step never short enough."""
         if self.field.last is not None and not np.isfinite(self.field.last).all():
             return self.not_finite("the field")
+        if hasattr(self.flow, "stepper"):
+            return Status.STEP_TOO_SMALL, f"no step from t = {self.good[0]:.6g} succeeds: {reason or 'no reason given'}"
         advice = "the field may blow up or jump here: loosen rtol and atol, or take rkc2 or euler"
         return Status.STEP_TOO_SMALL, f"no step from t = {self.good[0]:.6g} meets the tolerance ({reason or 'no reason given'}); {advice}"
 

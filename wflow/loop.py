@@ -17,12 +17,13 @@ from wflow._method import Method
 from wflow._resume import Keeper, Start, start_of
 from wflow._run import Run, Verdict
 from wflow._signals import Interrupt
+from wflow._states import unpacker
 from wflow.events import Event, Events
 from wflow.progress import Show, Update
 from wflow.progress import progress as progress_display
 from wflow.record import Layout, Memory, Record, Recorder, Sink, final_arrays, final_residuals
 from wflow.schedules import Schedule, at, every_step
-from wflow.solution import Solution, Status, open, open_all, unpacker  # noqa: A004
+from wflow.solution import Solution, Status, open, open_all  # noqa: A004
 
 if TYPE_CHECKING:
     from wflow.flows.base import Flow
@@ -75,7 +76,7 @@ def solve(
     method : str, OdeSolver class or None
         Name in ``wflow.integrators``, or any subclass of ``scipy.integrate.OdeSolver``; "auto": chosen for the flow, the horizon and
         `rtol` (``wflow._choice.choose``; ``provenance["auto"]`` says why); None: the flow's own stepper if it is no ODE, else
-        ``DEFAULT_METHOD``.
+        its ``default_method``, else ``DEFAULT_METHOD``.
     rtol, atol : float
         Tolerances of adaptive methods, in the flow's error norm where the method takes one.
     options : mapping or None
@@ -148,7 +149,7 @@ def solve(
         if isinstance(method, str) and method == "auto" and not hasattr(flow, "stepper"):
             chosen["auto"] = decided(flow, t_start, y, t_end, tolerances["rtol"], target if resume else None)
             method = chosen["auto"]["method"]
-        stepping = Method.of(flow, run.field, method, tolerances, options or {}, DEFAULT_METHOD)
+        stepping = Method.of(flow, run.field, method, tolerances, options or {}, getattr(flow, "default_method", DEFAULT_METHOD))
         about = {**(provenance or {}), **stepping.about, **chosen, "flow": type(flow).__name__, "t_start": t_start, "t_end": t_end}
         start = start_of(run, target if resume else None, about, watch.names, stepping.remembers, force)
         if start.stored is not None and start.done:

@@ -14,7 +14,8 @@ import numpy as np
 
 from wflow import _checks
 from wflow._checks import Array
-from wflow.record import Layout, Record
+from wflow._states import unpacker
+from wflow.record import Record
 from wflow.storage import collection
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ class Solution:
         return import_module("wflow._xarray").dataset(self)
 
     def plot(self, what: str = "overview") -> Any:
-        """The figure of ``wflow.plotting.plot``: overview, gap, dissipation, drift, policy or particles."""
+        """The figure of ``wflow.plotting.plot``: overview, gap, dissipation, drift, policy, particles or density."""
         return import_module("wflow.plotting").plot(self, what)
 
     def __repr__(self) -> str:
@@ -250,23 +251,6 @@ def open(path: str | os.PathLike[str], run: int = 0) -> Solution:  # noqa: A001
 def open_all(path: str | os.PathLike[str]) -> list[Solution]:
     """All runs of a file, in order; errors as `open`."""
     return [open(path, run) for run in range(collection.count(path))]
-
-
-def unpacker(layout: Layout, otherwise: Callable[[Array], Any]) -> Callable[[Array], Any]:
-    """What makes a state of a packed one: from what the run itself stored, as a flow may move other measures later; else `otherwise`."""
-    return _Particles(layout.static["weights"]) if layout.kind == "particles" else otherwise
-
-
-@dataclass(frozen=True, eq=False)
-class _Particles:
-    """Makes a measure of its points; travels to other processes, unlike a closure."""
-
-    weights: Array
-
-    def __call__(self, y: Array) -> Any:
-        from wflow.measures import ParticleMeasure
-
-        return ParticleMeasure(y.reshape(len(self.weights), -1), self.weights)
 
 
 def _flat(y: Array) -> Array:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from wflow.energies import Evaluation, PolicyValue
+from wflow.energies import Entropy, Evaluation, PolicyValue, Potential
 from wflow.flows import WassersteinFlow
 from wflow.loop import solve
 from wflow.mdp import agazzi_lu_bandit, agazzi_lu_grid
@@ -313,3 +313,8 @@ def test_the_drift_of_the_invariant_of_relu():
     assert drifts[0] > 1.5 * drifts[1] > 2.25 * drifts[2] > 0.0
     with pytest.raises(KeyError):
         solve(WassersteinFlow(PolicyValue(energy.mdp, "softplus")), measure, 0.1).diagnostics["invariant_drift"]
+
+
+def test_entropy_is_refused():
+    with pytest.raises(ValueError, match=r"energy must be without entropy, .* got temperature 0\.5"):
+        WassersteinFlow(Potential.quadratic() + Entropy(0.5))

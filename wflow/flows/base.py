@@ -22,6 +22,15 @@ class Flow(Protocol):
         Bound on the spectral radius of the field's Jacobian, for methods that have an option of that name.
     ``jacobian(t, y) -> (v (n,) -> (n,))``
         Products with the Jacobian of ``rhs`` at (t, y), for methods that have an option of that name (``"newton_krylov"``).
+    ``step_bound(t, y) -> float``
+        The longest forward Euler step from (t, y) that keeps what must be kept, such as masses from being negative, for methods that have
+        an option of that name: those whose steps are convex combinations of Euler's (``"heun"``, ``"ssprk3"``).
+    ``admissible(t, y) -> bool``
+        Whether y may be a state of the run, of a convex set; a step of an adaptive method of ours to one that may not is tried again at
+        half its size. Where dense output leaves the set, states between steps lie on the line from one end to the other. The option
+        `accept` takes its place; with the option `safeguard` both are asked.
+    ``default_method : str``
+        The method taken where none is asked for.
     ``smooth : bool``
         False: the field jumps, and methods of high order have no use (``method="auto"``). Absent: it is smooth.
     ``stepper(t, y, t_end, **options) -> Stepper``
@@ -39,7 +48,9 @@ class Flow(Protocol):
         its last state (``wflow.energies.residuals``).
     ``state_kind : str``
         How ``wflow.open`` rebuilds a state from y without the flow. ``"particles"``: y holds points (N, m), and ``static()`` the
-        ``"weights"`` (N,). Absent: states read from a file are flat arrays.
+        ``"weights"`` (N,). ``"weighted particles"``: points (N, m), then log weights (N,), and ``static()`` the ``"shape"`` [N, m].
+        ``"grid"``: masses of cells, and ``static()`` their edges ``"axis0"``, ``"axis1"``, ... ``"moving grid"``: edges (n + 1,), and
+        ``static()`` the ``"masses"`` (n,). Absent: states read from a file are flat arrays.
     """
 
     def pack(self, initial: Any) -> Array:

@@ -11,6 +11,7 @@ from wflow import _checks
 from wflow._checks import Array
 from wflow._jit import REASSOC, njit
 from wflow.energies import Energy, Evaluation
+from wflow.energies.sums import temperature_of
 from wflow.measures import ParticleMeasure
 
 __all__ = ["WassersteinFlow"]
@@ -80,6 +81,9 @@ class WassersteinFlow:
                 raise TypeError(f"energy must have a method {name}(measure); got {_checks.show(energy)}")
         if getattr(energy, "sense", None) not in (1, -1):
             raise ValueError(f"energy must have a sense of +1 (ascent) or -1 (descent); got {_checks.show(getattr(energy, 'sense', None))}")
+        if (temperature := temperature_of(energy)) > 0.0:
+            raise ValueError(f"energy must be without entropy, which clouds do not have: take LangevinFlow, or EulerianFlow on a grid; "
+                             f"got temperature {temperature:g}")  # fmt: skip
         self.energy = energy
         self.smooth = bool(getattr(energy, "smooth", True))
         self.seconds: dict[str, float] = getattr(energy, "seconds", {})

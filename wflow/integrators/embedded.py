@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
+from wflow import _checks
 from wflow._checks import Array
 from wflow.integrators._vector import combine
 from wflow.integrators.base import Adaptive, Field
 
-__all__ = ["EmbeddedPair", "tableau"]
+__all__ = ["EmbeddedPair", "SSPPair", "tableau"]
+
+_WITHIN = 0.9  # of the bound on Euler's steps: it is known at the start of a step, and may be shorter at a later stage
 
 
 def tableau(rows: list[list[float]]) -> Array:
@@ -42,6 +46,8 @@ class EmbeddedPair(Adaptive):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "C"):
+            return  # no pair, but what several share
         s = len(cls.C)
         if cls.A.shape != (s, s) or cls.E.shape != (s,) or np.triu(cls.A).any():
             raise ValueError(f"{cls.__name__}: the tableau is not that of an explicit method of {s} stages")
@@ -64,3 +70,33 @@ class EmbeddedPair(Adaptive):
             slopes.append(self._evaluate(self.t + self.C[i] * h if i < last else t, y))
         self._slopes = tuple(slopes)
         return y, slopes[-1], self._norm_of(tuple(h * self.E), self._slopes, y)
+
+
+class SSPPair(EmbeddedPair):
+    """A pair whose stages are convex combinations of Euler steps no longer than the step itself (SSP coefficient 1).
+
+    Parameters
+    ----------
+    fun, t0, y0, t_bound
+        As for ``scipy.integrate.OdeSolver``.
+    step_bound : callable (t, y) -> float, or None
+        The longest Euler step from (t, y) that preserves what is to be preserved, such as positivity; called once a step, which is then at
+        most 0.9 of it. As the bound may be shorter at the stages, `accept` has the last word.
+    **options
+        As for `wflow.integrators.base.Adaptive`.
+    """
+
+    def __init__(
+        self, fun: Field, t0: float, y0: Array, t_bound: float, *, step_bound: Callable[[float, Array], float] | None = None, **options: Any
+    ) -> None:
+        super().__init__(fun, t0, y0, t_bound, **options)
+        if step_bound is not None and not callable(step_bound):
+            raise TypeError(f"step_bound must be a callable or None; got {_checks.show(step_bound)}")
+        self.step_bound = step_bound
+        self._bound, self._bounded = np.inf, -1  # and the number of steps taken where it holds
+
+    def _limit(self, h: float) -> float:
+        if self.step_bound is not None and self._bounded != self._steps:
+            self._bound = _checks.real("step_bound(t, y)", self.step_bound(self.t, self.y), above=0.0, finite=False)
+            self._bounded = self._steps
+        return min(h, _WITHIN * self._bound)

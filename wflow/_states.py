@@ -1,0 +1,56 @@
+"""States that a file holds as flat arrays, made measures again without their flow (`wflow.flows.Flow`, ``state_kind``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from wflow._checks import Array
+from wflow.record import Layout
+
+__all__ = ["KINDS", "unpacker"]
+
+
+def unpacker(layout: Layout, otherwise: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """What makes a state of a packed one: from what the run itself stored, as a flow may move other measures later; else `otherwise`.
+
+    It travels to other processes, unlike a closure.
+    """
+    return partial(KINDS[layout.kind], layout.static) if layout.kind in KINDS else otherwise
+
+
+def _particles(static: Mapping[str, Any], y: Array) -> Any:
+    from wflow.measures import ParticleMeasure
+
+    weights = static["weights"]
+    return ParticleMeasure(y.reshape(len(weights), -1), weights)
+
+
+def _weighted(static: Mapping[str, Any], y: Array) -> Any:
+    from wflow.flows.fisher_rao_transport import weighted_cloud
+
+    return weighted_cloud(y, int(static["shape"][0]))
+
+
+def _grid(static: Mapping[str, Any], y: Array) -> Any:
+    """The masses as the run had them: not checked, as a scheme that was told to may have made some negative."""
+    from wflow.measures import GridMeasure
+
+    axes = tuple(static[name] for name in ("axis0", "axis1", "axis2", "axis3") if name in static)
+    return GridMeasure._trusted(axes, y.reshape([len(edges) - 1 for edges in axes]))
+
+
+def _moving(static: Mapping[str, Any], y: Array) -> Any:
+    from wflow.measures import GridMeasure
+
+    return GridMeasure._trusted((y,), static["masses"])
+
+
+# By ``state_kind``: points (N m); points (N m) and log weights (N); masses of the cells of a fixed grid; edges of cells of fixed mass.
+KINDS: dict[str, Callable[[Mapping[str, Any], Array], Any]] = {
+    "particles": _particles,
+    "weighted particles": _weighted,
+    "grid": _grid,
+    "moving grid": _moving,
+}
