@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from wflow import cli, loop
+from wflow import cli, config, loop
 
 TINY = ["--set", "flow.n_particles=30", "--set", "solver.t_end=1.0", "--set", "seeds=[0, 1]"]
 
@@ -76,7 +76,7 @@ def out(tmp_path):
 def test_list_names_every_experiment(tmp_path):
     listed = wflow("list", cwd=tmp_path)
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["fig1", "fig1a", "fig1a_euler", "fig1b"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(config.builtin())
 
 
 def test_a_run_leaves_its_file_its_figure_and_a_table(ran):
@@ -137,6 +137,71 @@ def test_plot_draws_in_the_format_asked_for(ran, tmp_path):
     for name, start in (("gaps.png", b"\x89PNG"), ("gaps.pdf", b"%PDF"), ("gaps.svg", b"<?xml")):
         assert call("plot", ran[0] / "fig1.h5", "--out", tmp_path / name) == 0
         assert (tmp_path / name).read_bytes().startswith(start)
+
+
+# --- movies
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory):
+    """A run that kept its states, and one that kept the ends."""
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "own.toml").write_text(OWN)
+    for name, states in (("all", "all"), ("ends", "ends")):
+        changes = ["--set", "record.spacing=linear", "--set", "record.frames=4", "--set", f"record.states={states}", "--out", folder / name]
+        assert call("run", folder / "own.toml", *changes, "--quiet") == 0
+    return folder
+
+
+def test_a_movie_is_a_gif_of_the_states_kept(kept, tmp_path):
+    from PIL import Image
+
+    file = tmp_path / "own.h5"
+    file.write_bytes((kept / "all" / "own.h5").read_bytes())
+    told = wflow("movie", "own.h5", "--fps", 2, cwd=tmp_path)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "own.gif\n", "")
+    with Image.open(tmp_path / "own.gif") as image:
+        assert (image.format, image.n_frames, image.info["duration"]) == ("GIF", len(loop.open(file).state_times), 500)
+    before = (tmp_path / "own.gif").read_bytes()
+    assert call("movie", file) == 2
+    assert (tmp_path / "own.gif").read_bytes() == before
+    assert call("movie", file, "--force", "--frames", 2, "--quiet", "--run", 0) == 0
+    with Image.open(tmp_path / "own.gif") as image:
+        assert image.n_frames == 2
+    assert contents(tmp_path) == ["own.gif", "own.h5"]
+
+
+def test_a_movie_of_two_states_says_how_to_keep_more(kept, tmp_path, capsys):
+    assert call("movie", kept / "ends" / "own.h5", "--out", tmp_path / "a.gif") == 0
+    assert 'the run kept its first and last state only, record.states = "all" keeps more' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--out", "x.png"], ["suffix of the movie's file must be one of .gif", "'.png'"]),
+    (["--frames", "1"], ["1", "2"]), (["--fps", "90"], ["90", "50"]), (["--run", "7"], ["7"]),
+    (["--out", "missing/x.gif"], ["missing"]),
+])  # fmt: skip
+def test_movies_that_cannot_be_made(kept, tmp_path, out, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    check_refused(call("movie", kept / "all" / "own.h5", *words), *capsys.readouterr(), said, out)
+    assert contents(tmp_path) == []
+    assert "own.gif" not in contents(kept / "all")
+
+
+def test_a_movie_shows_one_run(ran, out, capsys):
+    check_refused(call("movie", ran[0] / "fig1.h5"), *capsys.readouterr(), ["holds 4 runs", "--run 0 to --run 3"], out)
+
+
+def test_an_interrupted_movie_leaves_nothing(kept, tmp_path, capsys, monkeypatch):
+    from wflow.plotting import movie
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(movie, "draw_moment", interrupted)
+    assert call("movie", kept / "all" / "own.h5", "--out", tmp_path / "a.gif") == 130
+    assert capsys.readouterr().err == "wflow: interrupted\n"
+    assert contents(tmp_path) == []
 
 
 def test_own_experiments_run_from_a_file(own, out, capsys):
@@ -276,7 +341,7 @@ def test_words_that_do_not_fit_the_command(words, out, capsys):
     check_refused(code, *capsys.readouterr(), ["--help"], out)
 
 
-@pytest.mark.parametrize("command", ["info", "plot"])
+@pytest.mark.parametrize("command", ["info", "plot", "movie"])
 def test_files_that_are_not_wflows(tmp_path, out, capsys, command):
     (tmp_path / "text.h5").write_text("no HDF5 at all")
     with h5py.File(tmp_path / "other.h5", "w") as file:

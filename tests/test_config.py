@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wflow import config, experiment, mdp
+from wflow import config, experiment, mdp, problems
 from wflow.config import ConfigError
 from wflow.measures import laws
+from wflow.settings import FREE_PROBLEMS
 
 SMALL = """
 seeds = [0, 3]
@@ -89,6 +91,40 @@ def test_every_problem_of_the_library_is_a_kind():
     assert set(config.KINDS) == {"custom", *mdp.library.__all__}
 
 
+def test_every_problem_without_a_policy_is_a_kind():
+    assert set(FREE_PROBLEMS) == set(problems.__all__) - {"Problem", "stored"}
+    assert not set(FREE_PROBLEMS) & set(config.KINDS)
+    assert {*FREE_PROBLEMS, "bandit_grid"} <= set(config.builtin())
+
+
+@pytest.mark.parametrize("name", [*sorted(config.builtin())])
+def test_descriptions_are_plain_data_that_give_the_same_part(name):
+    for part in config.load(name).parts:
+        again = config.part_of(json.loads(json.dumps(part.describe())))
+        assert again.settings.model_dump() == part.settings.model_dump()
+        assert (again.settings.flow, dict(again.options)) == (part.settings.flow, dict(part.options))
+
+
+def test_kinds_of_flow_have_settings_of_their_own():
+    changed = {
+        ("heat", "flow={}"): ("grid", {"cells", "box", "limiter", "stepping"}),
+        ("heat", "flow={kind='langevin'}"): ("langevin", {"n_particles"}),
+        ("heat", "flow.kind=jko"): ("jko", {"cells", "n_particles"}),
+        ("regression", "flow={}"): ("particles", {"n_particles"}),
+        ("fig1a", "flow={}"): ("particles", {"n_particles", "activation", "width", "start", "variance"}),
+        ("fig1a", "flow={kind='langevin', temperature=0.1}"): (
+            "langevin", {"n_particles", "activation", "width", "start", "variance", "temperature"}
+        ),
+        ("fig1a", "flow={kind='grid'}"): (
+            "grid", {"cells", "box", "limiter", "stepping", "activation", "width", "variance", "temperature"}
+        ),
+    }  # fmt: skip
+    for (name, change), (kind, keys) in changed.items():
+        (part,) = config.load(name, [change]).parts
+        assert part.settings.flow.kind == kind
+        assert set(type(part.settings.flow).model_fields) - {"kind"} == keys
+
+
 @pytest.mark.parametrize("start", ["all_dead", "silent", "single_point", "sign_locked"])
 def test_starts_that_stay_below_the_optimum(start):
     (part,) = config.load("fig1b", [f"flow.start={start}", "problem.n_states=5", "problem.n_actions=7", "flow.n_particles=16"]).parts
@@ -99,7 +135,7 @@ def test_starts_that_stay_below_the_optimum(start):
 
 
 def test_built_in_experiments_are_those_of_the_paper():
-    assert list(config.builtin()) == ["fig1", "fig1a", "fig1a_euler", "fig1b"]
+    assert [name for name in config.builtin() if name.startswith("fig")] == ["fig1", "fig1a", "fig1a_euler", "fig1b"]
     both = config.load("fig1")
     assert [part.name for part in both.parts] == ["fig1a", "fig1b"]
     assert [part.kind for part in both.parts] == ["agazzi_lu_bandit", "agazzi_lu_grid"]
@@ -296,6 +332,12 @@ def test_files_that_are_not_text(tmp_path):
         ("record.spacing=log", ["record.spacing must be", "'steps'", "got 'log'"]),
         ("problem.n_states=four", ["problem.n_states must be an integer", "got 'four'"]),
         ("title.short=x", ["title is not a section"]),
+        ("flow.kind=jko", ["flow.kind must be one of particles, grid, langevin", "got 'jko'"]),
+        ("flow.kind=gird", ["flow.kind must be one of", "did you mean 'grid'"]),
+        ("flow=[1]", ["flow must be a section [flow]; got [1]"]),
+        ("problem=3", ["problem must be a section [problem]; got 3"]),
+        ("flow.cells=5", ["flow.cells is no key", "allowed: n_particles, activation"]),
+        ("flow={kind='grid', n_particles=5}", ["flow.n_particles is no key", "allowed: kind, cells, box"]),
         ("flow", ["--set takes key=value"]),
         ("flow..n=1", ["--set takes key=value"]),
         ("flow.n_particles=[1", ["--set flow.n_particles", "not a TOML value"]),

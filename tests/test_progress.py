@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys.pendulum import run
 
-from wflow.progress import Heartbeat, Pace, Standing, duration, progress, read_heartbeat, short
+from wflow.progress import Heartbeat, Pace, Standing, counting, duration, progress, read_heartbeat, short
 from wflow.schedules import linear
 
 
@@ -413,3 +413,28 @@ def test_a_heartbeat_keeps_every_number(tmp_path_factory, some, others, steps, q
     standing = Standing(*some[:3], steps, quantity, some[3], *others)
     Heartbeat(path).write(standing)
     assert repr(read_heartbeat(path)) == repr(standing)  # NaN too
+
+
+# --- things that are counted
+
+
+def test_what_is_counted_is_told_on_a_terminal_at_every_one(monkeypatch):
+    terminal = on_terminal(monkeypatch)
+    with counting("frames") as tell:
+        for k in range(3):
+            tell(k + 1, 3)
+            assert f"{k + 1} of 3 frames" in terminal.getvalue()
+
+
+def test_elsewhere_it_is_told_every_five_seconds(monkeypatch, clock):
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with counting("frames") as tell:
+        for k in range(8):
+            clock.now += 2.0
+            tell(k + 1, 8)
+    assert stream.getvalue().splitlines() == ["3 of 8 frames", "6 of 8 frames"]
+    with counting("frames", show=False) as tell:
+        clock.now += 100.0
+        tell(1, 1)
+    assert len(stream.getvalue().splitlines()) == 2

@@ -20,13 +20,13 @@ ROOT = Path(wflow.__file__).parent
 FLOORS = [
     {"_jit", "_checks", "spaces"},
     {"neurons", "integrators", "meshes", "_task", "_pool", "parallel", "engines"},
-    {"measures", "mdp"},
+    {"measures", "mdp", "closed_forms"},
     {"energies"},
-    {"flows", "policies"},
+    {"flows", "policies", "problems"},
     {"events", "schedules", "_pace", "progress", "record", "provenance", "storage", "plotting"},
-    {"solution", "_signals", "_run", "_choice", "_method", "_resume", "_xarray", "loop"},
+    {"solution", "_states", "_signals", "_run", "_choice", "_method", "_resume", "_xarray", "loop"},
     {"studies"},
-    {"settings", "config", "experiment", "experiments", "sweep", "board", "report", "_refusals", "study_cli", "cli"},
+    {"settings", "config", "experiment", "_setups", "experiments", "sweep", "board", "report", "_refusals", "study_cli", "cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR = {"__init__", "__main__"}  # the front door stands above all floors

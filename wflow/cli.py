@@ -1,4 +1,4 @@
-"""The command: ``wflow list | run | resume | plot | info | study``. Bad input is one line on stderr and exit code 2, with nothing written.
+"""The command: ``wflow list | run | resume | plot | movie | info | study``. Bad input is one line on stderr and nothing written.
 
 Exit codes: 0 as meant, 1 a run that did not end as meant or a failure on the way, 2 bad input, 130 interrupted.
 """
@@ -37,6 +37,7 @@ _Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 _Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Processes; 1: this one, one run after another.")]
 _Run = Annotated[int | None, typer.Option("--run", min=0, metavar="K", help="Only run K of the file, from 0.")]
+_WHATS = "overview, gap, dissipation, drift, policy, particles, density."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +76,8 @@ def list_experiments() -> None:
     for name, path in builtin().items():
         experiment = tomllib.loads(path.read_text(encoding="utf-8"))
         parts = experiment.get("include")
-        print(f"{name:<12} {experiment['title']}; " + (f"{' and '.join(parts)}" if parts else f"{len(experiment['seeds'])} runs"))
+        runs = len(experiment.get("seeds", ()))
+        print(f"{name:<18} {experiment['title']}; " + (f"{' and '.join(parts)}" if parts else f"{runs} run{'s' if runs > 1 else ''}"))
 
 
 @app.command()
@@ -178,7 +180,7 @@ def _execute(
 @app.command()
 def plot(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file of wflow, finished or not.")],
-    what: Annotated[str, typer.Option("--what", metavar="KIND", help="overview, gap, dissipation, drift, policy, particles.")] = "overview",
+    what: Annotated[str, typer.Option("--what", metavar="KIND", help=_WHATS)] = "overview",
     number: _Run = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="PNG", help="PNG, PDF or SVG; default: FILE with .png.")] = None,
     force: _Force = False,
@@ -199,6 +201,37 @@ def plot(
         check_outputs(figure.parent, (figure,), force)
         _draw(solutions, figure, what)
     print(figure)
+
+
+@app.command()
+def movie(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file of wflow, finished or not.")],
+    number: _Run = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="GIF", help="Default: FILE with .gif.")] = None,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="At most so many, evenly picked.")] = 100,
+    fps: Annotated[int, typer.Option("--fps", metavar="N", help="Frames a second, at most 50.")] = 12,
+    force: _Force = False,
+    quiet: _Quiet = False,
+    debug: _Debug = False,  # noqa: ARG001
+) -> None:
+    """Move a run's particles, or its density on a grid, through the states that it kept (record.states = "all"): an animated GIF."""
+    with refusing():
+        from wflow import loop, plotting, studies
+        from wflow.progress import counting
+
+        if studies.is_study(file):
+            raise ValueError(f"{file} holds a study; a movie shows one run, of a file of wflow run or wflow.solve")
+        if number is None and (count := len(loop.open_all(file))) > 1:
+            raise ValueError(f"{file} holds {count} runs; a movie shows one of them: --run 0 to --run {count - 1}")
+        solution = loop.open(file, number or 0)
+        stem = file.with_suffix("") if file.suffix == ".parts" else file
+        target = stem.with_suffix(".gif") if out is None else out
+        check_outputs(target.parent, (target,), force)
+        with counting("frames", not quiet) as tell:
+            plotting.save_movie(solution, target, frames=frames, fps=fps, tell=tell)
+    if not quiet:
+        few = len(solution.state_times) < len(solution.times) and len(solution.state_times) == 2
+        print(f"{target}" + ("; the run kept its first and last state only, record.states = \"all\" keeps more" if few else ""))
 
 
 @app.command()

@@ -6,10 +6,11 @@
     seeds = [0, 1, 2, 3, 4]         # one run each; seed s also draws a random problem, unless problem.seed says otherwise
 
     [problem]
-    kind = "garnet"                 # a function of wflow.mdp with its arguments as keys,
+    kind = "garnet"                 # a function of wflow.mdp or wflow.problems with its arguments as keys,
     n_states = 20                   # or "custom" with file = "problem.npz" or the arrays themselves
 
     [flow]
+    kind = "particles"              # "grid" (cells, box, limiter, stepping), "langevin" (particles and noise), "jko" (minimising movement)
     n_particles = 800               # activation, width (of "rbf"), variance of the student's first layer, start = "student"
 
     [solver]
@@ -32,11 +33,12 @@ from pathlib import Path
 from typing import Any
 
 from wflow import _checks
-from wflow.settings import Composite, ConfigError, CustomProblem, Settings, constructor, signature_model, validate
+from wflow.settings import FREE_PROBLEMS, Composite, ConfigError, CustomProblem, Settings, constructor, flows_of, signature_model, validate
 
 __all__ = ["KINDS", "ConfigError", "Experiment", "Part", "builtin", "load", "part_of", "swept"]
 
 KINDS = ("agazzi_lu_bandit", "agazzi_lu_grid", "chain", "custom", "garnet", "gridworld", "three_armed_bandit", "tree")
+_ALL = (*KINDS, *FREE_PROBLEMS)
 _FOLDER = Path(__file__).parent / "experiments"
 
 
@@ -65,7 +67,7 @@ class Part:
 
     @property
     def kind(self) -> str:
-        """One of `KINDS`."""
+        """One of `KINDS`, or of the problems without a policy (``wflow.problems``)."""
         return str(self.settings.problem["kind"])
 
     def describe(self) -> dict[str, Any]:
@@ -175,17 +177,34 @@ def part_of(description: Mapping[str, Any]) -> Part:
 
 
 def _checked(name: str, source: str, folder: Path, table: Mapping[str, Any]) -> Part:
-    settings = validate(Settings, table, source)
+    settings = validate(*_flow_chosen(table, source), source)
     if len(set(settings.seeds)) < len(settings.seeds):
         raise ConfigError(f"{source}: seeds must differ; got {settings.seeds}")
     options = dict(settings.problem)
     try:
-        kind = _checks.choice("problem.kind", options.pop("kind", None), KINDS)
+        kind = _checks.choice("problem.kind", options.pop("kind", None), _ALL)
     except ValueError as error:
         raise ConfigError(f"{source}: {error}") from None
     model = CustomProblem if kind == "custom" else signature_model(constructor(kind))
     checked = validate(model, options, source, "problem")
     return Part(name, source, folder, settings, {key: getattr(checked, key) for key in checked.model_fields_set})
+
+
+def _flow_chosen(table: Mapping[str, Any], source: str) -> tuple[type[Settings], Mapping[str, Any]]:
+    """The settings' class by the kinds of problem and flow, and the table with the kind of flow where it is the problem's default."""
+    problem: Any = table.get("problem")
+    flow = table.get("flow", {})
+    try:
+        named = isinstance(problem, Mapping) and "kind" in problem  # else the settings say that it must be
+        kind = _checks.choice("problem.kind", problem["kind"], _ALL) if named else KINDS[0]
+        allowed = flows_of(kind)
+        default = next(iter(allowed))
+        chosen = _checks.choice("flow.kind", flow.get("kind", default), tuple(allowed)) if isinstance(flow, Mapping) else default
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if kind in FREE_PROBLEMS and isinstance(flow, Mapping):
+        table = {**table, "flow": {**flow, "kind": chosen}}
+    return allowed[chosen], table
 
 
 def swept(text: str) -> list[tuple[str, str, Any]]:

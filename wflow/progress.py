@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 __all__ = [
-    "Heartbeat", "Pace", "Show", "Standing", "Update", "duration", "meter", "progress", "read_heartbeat", "short", "shown", "terminal",
+    "Heartbeat", "Pace", "Show", "Standing", "Update", "counting", "duration", "meter", "progress", "read_heartbeat", "short", "shown",
+    "terminal",
 ]  # fmt: skip
 
 Update: TypeAlias = Callable[[float, int, Callable[[], Mapping[str, float]]], None]
@@ -186,6 +187,35 @@ def _throttled(
             tell(Standing(t_start, t_end, t, steps, *seen))
 
     return update
+
+
+@contextmanager
+def counting(things: str, show: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """A function tell(done, of) that says how many `things` are done, shown as `progress` shows a run."""
+    if not show:
+        yield lambda _done, _of: None
+    elif (console := terminal()) is None:
+        due = time.monotonic() + 5.0
+
+        def tell(done: int, of: int) -> None:
+            nonlocal due
+            if time.monotonic() >= due:
+                due = time.monotonic() + 5.0
+                with suppress(OSError, ValueError):
+                    print(f"{done} of {of} {things}", file=sys.stderr, flush=True)
+
+        yield tell
+    else:
+        bar = meter(console, 1)
+        task = bar.add_task("", total=1.0, words=("starting",))
+        with shown(console, bar.get_renderable) as display:
+
+            def draw(done: int, of: int) -> None:
+                bar.update(task, completed=done / of, words=(f"{done} of {of} {things}",))
+                with suppress(OSError, ValueError):
+                    display.refresh()
+
+            yield draw
 
 
 # --- on a terminal ------------------------------------------------------------------------------------------------------------

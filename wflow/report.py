@@ -52,16 +52,18 @@ def _table(left: Sequence[str], right: Sequence[str]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in left:
-        table.add_column(heading, no_wrap=not heading.startswith("gap"), min_width=11 if heading.startswith("gap") else None)
+        numbers = heading.startswith(("gap", "at the"))
+        table.add_column(heading, no_wrap=not numbers, min_width=11 if numbers else None)
     for heading in right:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
 def _by_run(solutions: Sequence[Solution]) -> Table:
-    """How far it came and why it stopped, gap with its certificate, costs."""
-    gaps = ["gap at the start [certified]", "gap at the end [certified]"]
-    table = _table(["run", "t", "stopped", *gaps], ["evaluations\n(recording)", "steps", "rejected", "seconds"])
+    """How far it came and why it stopped, gap with its certificate or energy with its distance from a closed form, costs."""
+    known = any("gap" in solution.diagnostics for solution in solutions)
+    ends = ["gap at the start [certified]", "gap at the end [certified]"] if known else ["at the start", "at the end"]
+    table = _table(["run", "t", "stopped", *ends], ["evaluations\n(recording)", "steps", "rejected", "seconds"])
     for k, solution in enumerate(solutions):
         reached = f"{solution.times[-1]:.4g}" if len(solution.times) else ""
         table.add_row(label(solution.provenance, k), reached, solution.status.value, *_reached(solution), *_costs(solution))
@@ -105,15 +107,27 @@ def _reached(solution: Solution) -> list[str]:
     if not len(solution.times):
         return ["", ""]
     if "gap" not in numbers:
-        return [f"energy {numbers['energy'][k]:.6g}" for k in (0, -1)]
+        start, end = (f"energy {numbers['energy'][k]:.6g}" for k in (0, -1))
+        return [start, end + _errors(solution)]
     bounds = [f" [{short(numbers['gap_lower'][k])}, {short(numbers['gap_upper'][k])}]" if "gap_lower" in numbers else "" for k in (0, -1)]
     return [short(numbers["gap"][k]) + bound for k, bound in zip((0, -1), bounds, strict=True)]
+
+
+def _errors(solution: Solution) -> str:
+    """Distance of the last state from the closed form of its problem, where there is one."""
+    from wflow import problems
+
+    problem = problems.stored(solution.provenance)
+    if problem is None or math.isnan(solution.final_time):
+        return ""
+    found = problem.errors(solution.final_time, solution.final)
+    return "".join(f"; error {short(value)} ({name})" for name, value in found.items())
 
 
 def _costs(solution: Solution) -> list[str]:
     """Field evaluations for stepping, and in brackets those that only recording asked for; steps; seconds."""
     counts, seconds = solution.counts, solution.seconds
-    if not counts.get("rhs"):  # counts are written when a run ends
+    if not counts.get("rhs") and not counts.get("steps"):  # counts are written when a run ends
         return [""] * 4
     evaluations = str(counts["rhs"] + counts.get("spectral_radius", 0)) + (f" ({counts['recording']})" if counts["recording"] else "")
     return [evaluations, *(str(counts.get(name, "")) for name in ("steps", "rejected")), f"{seconds['total']:.3g}"]

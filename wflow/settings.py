@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model
@@ -13,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, crea
 from wflow import _checks
 
 __all__ = [
-    "Composite", "ConfigError", "CustomProblem", "FlowSettings", "RecordSettings", "Settings", "SolverSettings", "constructor", "located",
+    "FREE_PROBLEMS", "CloudSettings", "Composite", "ConfigError", "CustomProblem", "FlowSettings", "GridSettings", "MovingSettings",
+    "NeuronGridSettings", "NoisyFlowSettings", "RecordSettings", "Settings", "SolverSettings", "constructor", "flows_of", "located",
     "signature_model", "validate",
 ]  # fmt: skip
 
@@ -43,6 +46,48 @@ class FlowSettings(_Section):
     width: float | None = None
     start: Literal["student", "all_dead", "silent", "single_point", "sign_locked"] = "student"
     variance: float = 4.0
+    kind: Literal["particles", "langevin"] = Field(default="particles", exclude=True)  # known without being kept
+
+
+class NoisyFlowSettings(FlowSettings):
+    """Neurons with noise: mean-field Langevin at a temperature of the parameter measure, beside that of the policy."""
+
+    temperature: float = 0.0
+    kind: Literal["langevin"] = "langevin"
+
+
+class GridSettings(_Section):
+    """The cells of a box: how many along every axis or each, the box where it is not the problem's own, and the scheme on it."""
+
+    kind: Literal["grid"] = "grid"
+    cells: Any = None
+    box: Any = None
+    limiter: str | None = None
+    stepping: str | None = None
+
+
+class NeuronGridSettings(GridSettings):
+    """A grid of neurons' parameters [ω0, k, b]: normal in every coordinate, of one variance or of one each."""
+
+    activation: str = "tanh"
+    width: float | None = None
+    variance: Any = 0.5
+    temperature: float = 0.0
+
+
+class CloudSettings(_Section):
+    """Particles of a problem that says itself what they are and what law they are drawn from."""
+
+    kind: Literal["particles", "langevin"] = "particles"
+    n_particles: int = Field(default=1000, ge=1)
+
+
+class MovingSettings(_Section):
+    """What minimising movements move: particles, or the edges of cells in one dimension."""
+
+    kind: Literal["jko"] = "jko"
+    cells: int | None = Field(default=None, ge=1)
+    n_particles: int | None = Field(default=None, ge=1)
 
 
 class SolverSettings(_Section):
@@ -86,7 +131,7 @@ class Settings(_Section):
     title: str = ""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
     problem: dict[str, Any]
-    flow: FlowSettings = FlowSettings()
+    flow: Any = FlowSettings()  # of the class that goes with the kinds of problem and flow, by `flows_of`
     solver: SolverSettings
     record: RecordSettings = RecordSettings()
 
@@ -98,11 +143,33 @@ class Composite(_Section):
     include: list[str] = Field(min_length=1)
 
 
-def constructor(kind: str) -> Callable[..., Any]:
-    """The function of ``wflow.mdp`` that makes a problem of this kind."""
-    from wflow import mdp
+# Kinds of flow, by the problem: of neurons that make a policy, and of the others, the first unless a file says so.
+_POLICY_FLOWS: dict[str, type[_Section]] = {"particles": FlowSettings, "grid": NeuronGridSettings, "langevin": NoisyFlowSettings}
+_FREE_FLOWS: dict[str, type[_Section]] = {
+    "particles": CloudSettings, "grid": GridSettings, "langevin": CloudSettings, "jko": MovingSettings,
+}  # fmt: skip
+FREE_PROBLEMS = {
+    "aggregation": ("grid", "particles", "jko"),
+    "barenblatt": ("grid", "jko"),
+    "fokker_planck": ("grid", "langevin", "jko"),
+    "heat": ("grid", "langevin", "jko"),
+    "ornstein_uhlenbeck": ("grid", "langevin", "jko"),
+    "regression": ("particles", "jko"),
+}
 
-    return typing.cast(Callable[..., Any], getattr(mdp, kind))
+
+@cache
+def flows_of(problem: str) -> dict[str, type[Settings]]:
+    """Kinds of flow that go with a kind of problem, the default first, and the `Settings` whose [flow] is theirs."""
+    free = problem in FREE_PROBLEMS
+    flows = {name: _FREE_FLOWS[name] for name in FREE_PROBLEMS[problem]} if free else _POLICY_FLOWS
+    return {name: create_model("Settings", __base__=Settings, flow=(flow, flow())) for name, flow in flows.items()}
+
+
+def constructor(kind: str) -> Callable[..., Any]:
+    """The function of ``wflow.mdp`` or ``wflow.problems`` that makes a problem of this kind."""
+    room = importlib.import_module("wflow.problems" if kind in FREE_PROBLEMS else "wflow.mdp")
+    return typing.cast(Callable[..., Any], getattr(room, kind))
 
 
 def signature_model(function: Callable[..., Any]) -> type[BaseModel]:

@@ -9,7 +9,8 @@ import numpy as np
 from wflow.energies import PolicyValue
 from wflow.flows import WassersteinFlow
 from wflow.loop import Status, solve
-from wflow.measures import laws
+from wflow.measures import GridMeasure, laws
+from wflow.record import linear
 
 
 def solved(mdp, seed=0, t_end=1.0, activation="relu", n=12, provenance=None, **options):
@@ -17,6 +18,42 @@ def solved(mdp, seed=0, t_end=1.0, activation="relu", n=12, provenance=None, **o
     initial = laws.student(energy.n_parameters).sample(n, seed)
     provenance = {"experiment": "e", "seed": seed} if provenance is None else provenance
     return solve(WassersteinFlow(energy), initial, t_end, "RK45", provenance=provenance, **options)
+
+
+class Tilting:
+    """Masses of cells that turn into their mirror image by t = 1, in a straight line; what a flow on grids stores."""
+
+    def __init__(self, kind="grid"):
+        self.state_kind = kind
+
+    def pack(self, initial):
+        self._grid, moving = initial, self.state_kind == "moving grid"
+        first = initial.axes[0] if moving else initial.masses.ravel()
+        self._rate = (1.0 + first**2 if moving else first[::-1]) - first
+        return first.copy()
+
+    def unpack(self, y):
+        return y
+
+    def rhs(self, t, y):
+        return self._rate.copy()
+
+    def diagnostics(self, t, y):
+        return {"energy": float(y @ y)}
+
+    def static(self):
+        moving = self.state_kind == "moving grid"
+        return {"masses": self._grid.masses} if moving else {f"axis{k}": edges for k, edges in enumerate(self._grid.axes)}
+
+
+def on_grid(shape, kind="grid", steps=4, **options):
+    """A run of `Tilting` on uneven cells, all of its states kept."""
+    rng = np.random.default_rng(0)
+    axes = [np.cumsum(rng.uniform(0.5, 1.0, n + 1)) for n in shape]
+    masses = rng.random(shape)
+    initial = GridMeasure(axes, masses / masses.sum())
+    record = linear(steps + 1, states="all")
+    return solve(Tilting(kind), initial, 1.0, "RK45", **{"record": record, "provenance": {"experiment": "g", "seed": 0}, **options})
 
 
 class Seen:

@@ -73,6 +73,14 @@ def test_weights_are_areas(bandit):
     np.testing.assert_allclose(np.sort(areas) / areas.max(), [0.4, 0.6, 1.0])
 
 
+def test_where_weights_move_the_first_cloud_has_its_own(bandit):
+    points = bandit.final.points[:4]
+    run = with_cloud(bandit, ParticleMeasure(points, [0.1, 0.2, 0.3, 0.4]), ParticleMeasure(points))
+    first, final = plotting.plot(run, "particles").axes[0].collections[-2:]
+    assert np.ptp(first.get_sizes()) == 0.0
+    np.testing.assert_allclose(np.sort(final.get_sizes()) / final.get_sizes().max(), [0.25, 0.5, 0.75, 1.0])
+
+
 def test_of_very_many_a_fixed_part_is_drawn_and_the_title_says_so(bandit):
     points = np.random.default_rng(0).normal(size=(30_000, 3))
     run = with_cloud(bandit, ParticleMeasure(points), ParticleMeasure(-points))

@@ -10,7 +10,7 @@ import numpy as np
 
 from wflow._checks import Array
 
-__all__ = ["Chart", "Coordinate", "chart", "coordinate_names"]
+__all__ = ["Chart", "Coordinate", "chart", "coordinate_names", "coordinate_symbols"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,12 @@ def coordinate_names(static: Mapping[str, Any], m: int) -> list[str]:
     return ["omega_0", *weights, *(["b"] if kind == "ridge" else [])]
 
 
+def coordinate_symbols(static: Mapping[str, Any], m: int) -> list[str]:
+    """The same as formulas."""
+    names = coordinate_names(static, m)
+    return [rf"\{name}" if name == "omega_0" else f"{name[0]}_{{{name[2:]}}}" if "_" in name else name for name in names]
+
+
 def _kind(static: Mapping[str, Any], m: int) -> tuple[str, int, int]:
     """Whether points with m columns are "ridge" or "radial" neurons on the stored nodes or neither (""), and the nodes' dimensions."""
     if not all(np.ndim(static.get(name, 0.0)) == 2 for name in ("states", "actions")):
@@ -87,8 +93,7 @@ def chart(static: Mapping[str, Any], points: Array, weights: Array) -> Chart:
     of the second moment of ω̄/|ω̄| under p|ω0|. Radial neurons: the centre, on more than two coordinates in the plane that carries most
     output. Other points: their first two coordinates; where there is only one, it and the mass up to it.
     """
-    names = coordinate_names(static, points.shape[1])
-    symbols = [rf"\{name}" if name == "omega_0" else f"{name[0]}_{{{name[2:]}}}" if "_" in name else name for name in names]
+    symbols = coordinate_symbols(static, points.shape[1])
     kind = _kind(static, points.shape[1])[0]
     if not kind:
         return _plain(symbols, weights)

@@ -23,6 +23,7 @@ LABELS = {
     "energy": r"energy  $E(\nu_t)$",
     "dissipation": r"dissipation  $\int \;\, |F|^2 \, d\nu_t$",
     "invariant_drift": "drift of $I = \\omega_0^2 - |\\bar\\omega|^2$\n$(\\Sigma_n \\, p_n \\, [I_n(t) - I_n(0)]^2)^{1/2}$",
+    "wall_mass": "mass in the cells at the walls",
 }
 _WHERE = {
     "dissipation": "flows along a gradient record it",

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wflow import _checks
+from wflow.plotting.closed_form import has_closed_form, plot_closed_form
 from wflow.plotting.curves import curves, figure1
 from wflow.plotting.solution import plot_solution
 from wflow.plotting.sweep import is_sweep, plot_sweep, sweep_curves
-from wflow.plotting.tiles import plot_particles, plot_policies
+from wflow.plotting.tiles import plot_densities, plot_particles, plot_policies
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WHATS", "plot"]
 
-WHATS = ("overview", "gap", "dissipation", "drift", "policy", "particles")
+WHATS = ("overview", "gap", "dissipation", "drift", "policy", "particles", "density")
 
 
 def plot(solutions: Solution | Iterable[Solution], what: str | None = None) -> Figure:
@@ -28,9 +29,11 @@ def plot(solutions: Solution | Iterable[Solution], what: str | None = None) -> F
     ----------
     solutions : Solution or iterable of Solution
     what : str, optional
-        ``"overview"``, the default: of one run everything (`plot_solution`), of several their gaps (`figure1`), of a sweep the gaps
+        ``"overview"``, the default: of one run everything (`plot_solution`), or what it is next to its closed form
+        (`plot_closed_form`); of several their gaps (`figure1`), of a sweep the gaps
         by setting and where they end (`plot_sweep`). ``"gap"``, ``"dissipation"`` or ``"drift"`` (of ReLU's invariant): curves of all
-        runs, of a sweep by setting. ``"policy"``: against the optimum; ``"particles"``: in parameter space; both of six runs at most.
+        runs, of a sweep by setting. ``"policy"``: against the optimum; ``"particles"``: in parameter space; ``"density"``: of measures
+        on a grid; these three of six runs at most.
 
     Raises
     ------
@@ -48,7 +51,11 @@ def plot(solutions: Solution | Iterable[Solution], what: str | None = None) -> F
         return plot_policies(runs)
     if what == "particles":
         return plot_particles(runs)
+    if what == "density":
+        return plot_densities(runs)
     sweep = len(runs) > 1 and is_sweep(runs)
+    if what == "overview" and len(runs) == 1 and has_closed_form(runs[0]):
+        return plot_closed_form(runs[0])
     if what == "overview":
         return plot_solution(runs[0]) if len(runs) == 1 else plot_sweep(runs) if sweep else figure1(runs)
     name = "invariant_drift" if what == "drift" else what

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wflow.measures import ParticleMeasure
     from wflow.solution import Solution
 
-__all__ = ["Clouds", "cloud_panels", "clouds", "draw_clouds"]
+__all__ = ["Clouds", "cloud_panels", "clouds", "draw_clouds", "draw_moment"]
 
 _AT_MOST = 20_000  # particles drawn
 _FIRST = "0.72"  # grey of the initial cloud
@@ -36,7 +36,7 @@ def clouds(solution: Solution) -> Clouds | str:
     if np.isnan(solution.final_time):
         return "no state was stored yet"
     final = solution.final
-    if not hasattr(final, "points"):
+    if not hasattr(final, "weights"):
         return "this flow's states are not clouds of particles"
     first = solution.state(0) if len(solution.state_times) and solution.state_times[0] < solution.final_time else None
     return Clouds(chart(solution.static, final.points, final.weights), final, first)
@@ -52,13 +52,18 @@ def draw_clouds(row: Sequence[Axes], solution: Solution, seen: Clouds) -> None:
 
     Above 20,000 particles a fixed random subset is drawn, and the title says so. The first cloud lies beneath in grey.
     """
+    draw_moment(row, seen, solution.final_time, solution.state_times[0] if seen.first is not None else np.nan)
+
+
+def draw_moment(row: Sequence[Axes], seen: Clouds, t: float, t_first: float, longest: float | None = None) -> None:
+    """The same of a cloud at any time t, above the first one; colours reach to `longest`, or to the largest |ω̄| of all that are drawn."""
     some = _subset(seen.final.size)
-    _weights_panel(row[0], seen, some)
+    _weights_panel(row[0], seen, some, longest)
     if seen.chart.second is not None:
         _map_panel(row[1], seen, seen.chart.second, some)
-    title = rf"particles at $t = {number(solution.final_time)}$"
+    title = rf"particles at $t = {number(t)}$"
     if seen.first is not None:
-        title += rf"; grey: $t = {number(solution.state_times[0])}$"
+        title += rf"; grey: $t = {number(t_first)}$"
     if len(some) < seen.final.size:
         title += f"\n{len(some):,} of {seen.final.size:,} shown"
     row[0].set_title(title, loc="left")
@@ -68,21 +73,27 @@ def _subset(n: int) -> Any:
     return np.arange(n) if n <= _AT_MOST else np.sort(np.random.default_rng(0).choice(n, _AT_MOST, replace=False))
 
 
-def _weights_panel(axes: Axes, seen: Clouds, some: Any) -> None:
+def _weights_panel(axes: Axes, seen: Clouds, some: Any, longest: float | None) -> None:
     """Area of a dot: the particle's weight, within bounds."""
     chart, final = seen.chart, seen.final
-    area = np.clip(6000.0 / len(some), 2.0, 14.0) * np.clip(final.size * final.weights, 0.2, 6.0)
+    area = _areas(final, some)
     for low, high in chart.spans:
         axes.axvspan(low, high, color="0.93", linewidth=0.0, zorder=0)
     if seen.first is not None:
-        _dots(axes, chart.across, chart.upright, seen.first.points, some, area, color=_FIRST)
+        _dots(axes, chart.across, chart.upright, seen.first.points, some, _areas(seen.first, some), color=_FIRST)
     if chart.length is None:
         _dots(axes, chart.across, chart.upright, final.points, some, area, color=COLOURS[0])
     else:
         length = chart.length.of(final.points)
-        dots = _dots(axes, chart.across, chart.upright, final.points, some, area, c=length, cmap=shades(), vmin=0.0, vmax=length.max())
+        colours = {"c": length, "cmap": shades(), "vmin": 0.0, "vmax": length.max() if longest is None else longest}
+        dots = _dots(axes, chart.across, chart.upright, final.points, some, area, **colours)
         axes.figure.colorbar(dots, ax=axes, label=chart.length.label, aspect=25, pad=0.02)
     _name(axes, chart.across, chart.upright, chart.shaded if chart.spans else "")
+
+
+def _areas(cloud: ParticleMeasure, some: Any) -> Array:
+    areas: Array = np.clip(6000.0 / len(some), 2.0, 14.0) * np.clip(cloud.size * cloud.weights, 0.2, 6.0)
+    return areas
 
 
 def _map_panel(axes: Axes, seen: Clouds, second: Coordinate, some: Any) -> None:

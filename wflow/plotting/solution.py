@@ -1,4 +1,4 @@
-"""The figure of one run: gap with its certificate, dissipation, drift of the invariant, policy, particles."""
+"""The figure of one run: gap with its certificate, dissipation, drift of the invariant, policy, particles or density."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from wflow.plotting.curves import label_axes, one_curve
+from wflow.plotting.grids import densities, density_panels, draw_densities
 from wflow.plotting.particles import cloud_panels, clouds, draw_clouds
 from wflow.plotting.policies import draw_policies, policies, policy_panels
 from wflow.plotting.standing import stands
@@ -23,9 +24,10 @@ __all__ = ["plot_solution"]
 
 
 def plot_solution(solution: Solution) -> Figure:
-    """Gap (or energy), dissipation and invariant drift against mean-field time; final policy against the optimum; particles.
+    """Gap (or energy), dissipation and invariant drift against mean-field time; final policy against the optimum; particles or densities.
 
-    One state: density curves; several: heat maps. What a flow does not have, or a run not yet, is left out.
+    Of a policy with one state: density curves; several: heat maps. Densities are those of measures on a grid. What a flow does not
+    have, or a run not yet, is left out.
 
     Raises
     ------
@@ -34,12 +36,13 @@ def plot_solution(solution: Solution) -> Figure:
     """
     if not len(solution.times):
         raise ValueError("solution must have at least one frame; this run has not begun")
-    compared, seen = policies(solution), clouds(solution)
+    compared, seen, spread = policies(solution), clouds(solution), densities(solution)
     first = "gap" if "gap" in solution.diagnostics else "energy"
-    lines = [name for name in (first, "dissipation", "invariant_drift") if name in solution.diagnostics]
+    lines = [name for name in (first, "dissipation", "invariant_drift", "wall_mass") if name in solution.diagnostics]
     below = [] if isinstance(seen, str) else cloud_panels(seen)
+    below += [] if isinstance(spread, str) else density_panels(spread)
     policy = [] if isinstance(compared, str) else policy_panels(compared)
-    rows = [lines, policy + below] if len(policy) < 2 else [lines, policy, below]
+    rows = [lines, policy + below] if len(policy) < 2 and len(policy + below) <= 3 else [lines, policy, below]
     with styled():
         shown, axes = _rows([row for row in rows if row])
         for k, name in enumerate(lines):
@@ -49,6 +52,8 @@ def plot_solution(solution: Solution) -> Figure:
             draw_policies([axes[name] for name in policy], solution, compared)
         if not isinstance(seen, str):
             draw_clouds([axes[name] for name in below], solution, seen)
+        if not isinstance(spread, str):
+            draw_densities([axes[name] for name in below], solution, spread)
         if standing := stands(solution):
             shown.suptitle(standing)
     return shown

@@ -1,4 +1,4 @@
-"""Policies or particles of a few runs side by side."""
+"""Policies, particles or densities of a few runs side by side."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from wflow.plotting.grids import densities, density_panels, draw_densities
 from wflow.plotting.particles import cloud_panels, clouds, draw_clouds
 from wflow.plotting.policies import draw_policies, policies, policy_panels
 from wflow.plotting.standing import begun, footnote, names, stands, tally
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from wflow.solution import Solution
 
-__all__ = ["AT_MOST", "plot_particles", "plot_policies"]
+__all__ = ["AT_MOST", "plot_densities", "plot_particles", "plot_policies"]
 
 AT_MOST = 6  # runs that fit on a page
 T = TypeVar("T")
@@ -45,6 +46,17 @@ def plot_particles(solutions: Sequence[Solution]) -> Figure:
         If no run has particles to show, or more than `AT_MOST` have begun.
     """
     return _tiles(solutions, "particles", clouds, draw_clouds, lambda seen: len(cloud_panels(seen)))
+
+
+def plot_densities(solutions: Sequence[Solution]) -> Figure:
+    """Densities of measures on a grid: curves over time on the line, else heat maps of the last one or of its marginals.
+
+    Raises
+    ------
+    ValueError
+        If no run has a measure on a grid to show, or more than `AT_MOST` have begun.
+    """
+    return _tiles(solutions, "density", densities, draw_densities, lambda seen: len(density_panels(seen)))
 
 
 def _tiles(
