@@ -116,3 +116,40 @@ def test_parts_of_another_study_are_not_thrown_away(tmp_path, capsys):
     assert cli.main([*TINY, "--out", str(tmp_path)]) == 2
     assert "parts of another study" in capsys.readouterr().err
     assert (parts / "study.json").read_text() == "{}"
+
+
+GRIDS = ["study", "grids", "--problem", "attraction", "--cells", "8,12,16", "--quick", "--workers", "1"]
+
+
+def test_grids(tmp_path, capsys):
+    """One file and its figures; what ``info`` and ``plot`` make of it."""
+    assert cli.main([*GRIDS, "--out", str(tmp_path)]) == 0
+    assert "written: " in capsys.readouterr().out
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["grids.h5", "grids_attraction.pdf", "grids_attraction.png"]
+    assert cli.main(["info", str(tmp_path / "grids.h5")]) == 0
+    printed = capsys.readouterr().out
+    assert "grid: W2 in R² to particles: order" in printed
+    assert "seed 0" in printed
+    (tmp_path / "grids_attraction.png").unlink()
+    assert cli.main(["plot", str(tmp_path / "grids.h5"), "--force"]) == 0
+    assert (tmp_path / "grids_attraction.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.main([*GRIDS, "--out", str(tmp_path)]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--problem", "atraction"], "did you mean 'attraction'"),
+        (["--cells", "8,x"], "--cells must be integers with commas between them; got 'x'"),
+        (["--cells", "8,12"], "cells must be three integers or more"),
+        (["--limiter", "superbee"], "limiter must be one of"),
+    ],
+)
+def test_bad_input_to_grids(words, said, tmp_path, capsys):
+    assert cli.main(["study", "grids", *words, "--out", str(tmp_path / "new")]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "new").exists()

@@ -16,6 +16,7 @@ from wflow._refusals import check_outputs, refusing
 
 if TYPE_CHECKING:
     from wflow.studies.chaos import Chaos
+    from wflow.studies.grids import Grids
     from wflow.studies.integrators import Integrators
     from wflow.studies.support import Support
 
@@ -54,7 +55,7 @@ def chaos(
     from wflow.studies.chaos.plan import plan
 
     with refusing(OSError, ValueError, TypeError):
-        ladder = None if sizes is None else [_integer(word) for word in sizes.split(",")]
+        ladder = None if sizes is None else [_integer("--sizes", word) for word in sizes.split(",")]
         asked: dict[str, Any] = {"sizes": ladder, "seeds": seeds, "w2_seeds": w2_seeds, "seed": seed, "quick": quick}
         planned = plan(problems or None, **asked)
         groups = dict.fromkeys(problem.group or problem.name for problem in planned.problems)
@@ -113,6 +114,32 @@ def integrators(
     return _study(run, out / "integrators.h5", names, workers, engine, force, quiet)
 
 
+@app.command()
+def grids(
+    problems: Annotated[list[str], typer.Option("--problem", metavar="NAME", help="'bandit tanh', 'bandit gaussian', 'attraction'.")] = [],  # noqa: B006
+    cells: Annotated[str | None, typer.Option("--cells", metavar="N,N,N", help="Cells along an axis; default 12,16,24,32,48.")] = None,
+    limiter: Annotated[str, typer.Option("--limiter", metavar="NAME", help="'minmod', 'van_leer' or 'none'.")] = "minmod",
+    seed: _Seed = 0,
+    quick: _Quick = False,
+    workers: _Workers = None,
+    engine: _Engine = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for grids.h5 and grids_PROBLEM.png, .pdf.")] = Path(),
+    force: _Force = False,
+    quiet: _Quiet = False,
+    debug: _Debug = False,  # noqa: ARG001
+) -> int:
+    """Particles against a grid for one PDE, both refined: E(t), marginals, W2 and their orders; goes on where it stopped."""
+    from wflow.studies import grids as study
+    from wflow.studies.grids.plan import plan
+
+    with refusing(OSError, ValueError, TypeError):
+        ladder = None if cells is None else [_integer("--cells", word) for word in cells.split(",")]
+        asked: dict[str, Any] = {"cells": ladder, "limiter": limiter, "seed": seed, "quick": quick}
+        names = [problem.name for problem in plan(problems or None, **asked).problems]
+    run = partial(study.run, problems or None, **asked, force=force, progress=not quiet)
+    return _study(run, out / "grids.h5", names, workers, engine, force, quiet)
+
+
 def _study(
     run: Callable[..., Any], file: Path, groups: Iterable[str], workers: int | None, engine: str | None, force: bool, quiet: bool
 ) -> int:
@@ -154,11 +181,11 @@ def _number(word: str) -> float:
         raise ValueError(f"--tolerances must be numbers with commas between them; got {word!r}") from None
 
 
-def _integer(word: str) -> int:
+def _integer(option: str, word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise ValueError(f"--sizes must be integers with commas between them; got {word!r}") from None
+        raise ValueError(f"{option} must be integers with commas between them; got {word!r}") from None
 
 
 def _paths(file: Path, groups: Iterable[str]) -> list[Path]:
@@ -166,12 +193,12 @@ def _paths(file: Path, groups: Iterable[str]) -> list[Path]:
     return [file.with_name(f"{file.stem}_{group.replace(' ', '_')}{suffix}") for group in groups for suffix in FORMATS]
 
 
-def figure_paths(found: Chaos | Integrators | Support, file: Path) -> list[Path]:
+def figure_paths(found: Chaos | Grids | Integrators | Support, file: Path) -> list[Path]:
     """Where `save_figures` puts them."""
     return _paths(file, found.figure_names)
 
 
-def save_figures(found: Chaos | Integrators | Support, file: Path) -> list[Path]:
+def save_figures(found: Chaos | Grids | Integrators | Support, file: Path) -> list[Path]:
     """The study's figures beside its file, PNG and PDF; their paths."""
     from wflow import plotting
 
@@ -182,7 +209,7 @@ def save_figures(found: Chaos | Integrators | Support, file: Path) -> list[Path]
     return figure_paths(found, file)
 
 
-def print_study(found: Chaos | Integrators | Support) -> None:
+def print_study(found: Chaos | Grids | Integrators | Support) -> None:
     """The table, and where it came from in one line."""
     from wflow.progress import duration
 

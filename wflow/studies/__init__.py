@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wflow.studies import chaos, integrators, support
+from wflow.studies import chaos, grids, integrators, support
 from wflow.studies.files import is_study, open_study
 
-__all__ = ["chaos", "integrators", "is_study", "open_study", "support"]
+__all__ = ["chaos", "grids", "integrators", "is_study", "open_study", "support"]

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["is_study", "open_study"]
 
-_STUDIES = {f"wflow study {name}": f"wflow.studies.{name}" for name in ("chaos", "integrators", "support")}
+_STUDIES = {f"wflow study {name}": f"wflow.studies.{name}" for name in ("chaos", "grids", "integrators", "support")}
 
 
 def _kind(path: str | os.PathLike[str]) -> str:
@@ -27,7 +27,7 @@ def is_study(path: str | os.PathLike[str]) -> bool:
 
 
 def open_study(path: str | os.PathLike[str]) -> Any:
-    """Read a study's file: `wflow.studies.chaos.Chaos`, `wflow.studies.integrators.Integrators`, `wflow.studies.support.Support`.
+    """Read a study's file: the `Chaos`, `Grids`, `Integrators` or `Support` of the module of `wflow.studies` that wrote it.
 
     Raises
     ------
