@@ -50,25 +50,11 @@ class Run:
             self.stepper.load_state_dict(memory)  # type: ignore[attr-defined]
 
     def interpolant(self) -> Interpolant:
-        """The state within the last step, before it is taken over; dense output is built once, and only if somebody asks.
-
-        A polynomial may leave the states that the flow calls `admissible`, though both ends are among them; the line between
-        these does not, as those states are convex.
-        """
+        """The state within the last step; dense output is built once, and only if somebody asks."""
         assert self.stepper is not None
         dense_output = cache(self.stepper.dense_output)
-        (t_old, y_old), (t_new, y_new) = self.good, (float(self.stepper.t), self.stepper.y)
-        admissible = getattr(self.flow, "admissible", None)
-
-        def at(t: float) -> Array:
-            y = np.asarray(dense_output()(t))
-            if admissible is None or admissible(t, y):
-                return y
-            share = (t - t_old) / (t_new - t_old)
-            between: Array = (1.0 - share) * y_old + share * y_new
-            return between
-
-        return at
+        projected: Callable[[Array], Array] = getattr(self.flow, "projected", lambda y: y)
+        return lambda t: projected(np.asarray(dense_output()(t)))
 
     def guarded(self, part: Callable[[], T]) -> T | Verdict:
         """What `part` gives; Ctrl-C and floating-point traps end the run but not the program."""

@@ -26,9 +26,10 @@ class Flow(Protocol):
         The longest forward Euler step from (t, y) that keeps what must be kept, such as masses from being negative, for methods that have
         an option of that name: those whose steps are convex combinations of Euler's (``"heun"``, ``"ssprk3"``).
     ``admissible(t, y) -> bool``
-        Whether y may be a state of the run, of a convex set; a step of an adaptive method of ours to one that may not is tried again at
-        half its size. Where dense output leaves the set, states between steps lie on the line from one end to the other. The option
-        `accept` takes its place; with the option `safeguard` both are asked.
+        Whether y may be a state of the run; a step of an adaptive method of ours to one that may not is tried again at half its size.
+        The option `accept` takes its place; with the option `safeguard` both are asked.
+    ``projected(y) -> y``
+        The admissible state that stands for y, which dense output gave between two that are.
     ``default_method : str``
         The method taken where none is asked for.
     ``smooth : bool``

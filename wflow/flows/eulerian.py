@@ -123,6 +123,14 @@ class EulerianFlow:
         """Whether no mass is negative."""
         return bool(y.min() >= 0.0)
 
+    def projected(self, y: Array) -> Array:
+        """The positive part of masses (n,), scaled to their sum."""
+        if y.min() >= 0.0:
+            return y
+        positive = np.maximum(y, 0.0)
+        positive *= y.sum() / positive.sum()
+        return positive
+
     def error_norm(self, error: Array, y_old: Array, y_new: Array, rtol: float, atol: Array) -> float:
         """The error of the density in L² against ``atol + rtol max(|ρ(t)|, |ρ(t + h)|)`` in L².
 

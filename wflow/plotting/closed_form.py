@@ -74,10 +74,12 @@ def plot_closed_form(solution: Solution) -> Figure:
 
 def _compared(solution: Solution, problem: Problem) -> Figure:
     d, gridded = len(problem.box), hasattr(solution.state(0), "masses")
-    names: Any = ["state0"] * 6 if d == 1 else ["state0", "state0", "state1", "state1", "state2", "state2"]
-    below: Any = ["errors"] * 3 + ["energy"] * 3 if np.ptp(solution.energy) > 0.0 else ["errors"] * 6  # of noise alone particles have none
-    shown = figure(7.0, 4.7)
-    panels = shown.subplot_mosaic([names, below], height_ratios=[2.6, 2.1])
+    names: Any = ["state0"] if d == 1 else ["state0", "state1", "state2"]
+    below: Any = ["errors", "energy"] if np.ptp(solution.energy) > 0.0 else ["errors"]  # of noise alone particles have none
+    heights = [3.1 if d == 2 else 2.6, 2.1]
+    shown = figure(7.0, sum(heights))
+    bands: Any = shown.subfigures(2, 1, height_ratios=heights)
+    panels = bands[0].subplot_mosaic([names]) | bands[1].subplot_mosaic([below])
     if d == 1:
         _line(panels["state0"], solution, problem, _cells if gridded else _histogram)
     elif d == 2:
@@ -198,6 +200,7 @@ def _errors(axes: Axes, solution: Solution, problem: Problem) -> None:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0.0)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes.set_xlabel(r"mean-field time  $t$")
     axes.set_ylabel("error" if len(found[0]) > 1 else _ERRORS["L1"])
     if len(found[0]) > 1:
