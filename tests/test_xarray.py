@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from wflow.energies import PolicyValue
-from wflow.flows import WassersteinFlow
+from wflow.energies import Entropy, PolicyValue, Potential
+from wflow.flows import EulerianFlow, WassersteinFlow
 from wflow.loop import Solution, open_all, solve
 from wflow.mdp import agazzi_lu_bandit, agazzi_lu_grid, gridworld
-from wflow.measures import laws
+from wflow.measures import GridMeasure, laws
 from wflow.record import geometric
 
 xarray = pytest.importorskip("xarray")
@@ -178,3 +178,14 @@ def test_without_xarray_one_line_says_what_to_do(grid, monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(ImportError, match=r"^to_xarray needs xarray: pip install 'wflow\[xarray\]'$"):
         grid.to_xarray()
+
+
+def test_a_grid_has_its_axes():
+    axes = (np.linspace(-3.0, 3.0, 13), np.linspace(-2.0, 2.0, 9))
+    start = GridMeasure.from_density(axes, lambda x: np.exp(-(x**2).sum(axis=1)))
+    run = solve(EulerianFlow(Potential.quadratic() + Entropy(0.2)), start, 0.1, record=geometric(4, states="all"))
+    data = run.to_xarray()
+    assert data["masses"].dims == ("state_time", "x1", "x2")
+    np.testing.assert_array_equal(data["masses"][-1], run.final.masses)
+    np.testing.assert_array_equal(data["x2"], run.final.centres[1])
+    assert f"mass at the walls {run.diagnostics['wall_mass'].max():.3g} at most" in run.summary()

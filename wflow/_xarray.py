@@ -37,10 +37,11 @@ def dataset(solution: Solution) -> xarray.Dataset:
 
     Dimensions
         ``time`` of the F frames, with the diagnostics. ``state_time`` of the K states kept and, of a run that has not ended, of its
-        checkpoint: ``points`` (state_time, particle, coordinate) for clouds of particles, with their ``weights``; else ``state``
-        (state_time, component), as packed. ``s`` and ``a`` for the problem's states and actions, with their coordinate where that is
-        one number. ``event`` for ``event_name`` and ``event_time``, if any occurred. Arrays of unknown shape have dimensions of
-        their own (``name_0``, ...); empty ones, such as the coordinates of a bandit's state, are left out.
+        checkpoint: ``points`` (state_time, particle, coordinate) for clouds of particles, with their ``weights``; ``masses``
+        (state_time, x1, x2, ...) for grids; else ``state`` (state_time, component), as packed. ``s`` and ``a`` for the problem's
+        states and actions, with their coordinate where that is one number. ``event`` for ``event_name`` and ``event_time``, if any
+        occurred. Arrays of unknown shape have dimensions of their own (``name_0``, ...); empty ones, such as the coordinates of a
+        bandit's state, are left out.
     Names
         One that is taken gets ``static_`` or ``final_`` before it. What was worked out at the last state carries its ``time``.
 
@@ -97,6 +98,13 @@ def _add_states(result: xarray.Dataset, solution: Solution) -> None:
         names = coordinate_names(stored.layout.static, points.shape[2])
         result["points"] = (("state_time", "particle", "coordinate"), points, {"long_name": "particles"})
         result.coords["coordinate"] = (("coordinate",), names)
+    elif stored.layout.kind == "grid":
+        axes = [static for k in range(4) if (static := stored.layout.static.get(f"axis{k}")) is not None]
+        names = [f"x{k + 1}" for k in range(len(axes))]
+        for name, edges in zip(names, axes, strict=True):
+            result.coords[name] = ((name,), (edges[1:] + edges[:-1]) / 2.0, {"long_name": "centres of the cells"})
+        shape = [len(times), *(len(edges) - 1 for edges in axes)]
+        result["masses"] = (("state_time", *names), values.reshape(shape), {"long_name": "masses of the cells"})
     else:
         result["state"] = (("state_time", "component"), values, {"long_name": "packed state"})
 

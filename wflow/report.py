@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["label", "print_origin", "print_table"]
 
+_AT_WALLS = 1e-6  # of the mass, worth a word
+
 
 def label(provenance: Mapping[str, Any], k: int = 0) -> str:
     """Experiment, swept values and seed of a run; "run k" if it has none."""
@@ -43,7 +45,19 @@ def print_table(solutions: Sequence[Solution]) -> None:
     for k, solution in enumerate(solutions):
         if not solution.status.ok:
             print(f"{label(solution.provenance, k)}: {solution.status.value}: {solution.message}")
+        if (mass := _cut_off(solution)) > _AT_WALLS:
+            print(f"{label(solution.provenance, k)}: up to {mass:.1e} of the mass lay at the walls; a wider box cuts off less")
     print(_time_split(solutions))
+
+
+def _cut_off(solution: Solution) -> float:
+    """The most mass that lay at walls which only cut off a law on the whole space; 0 where walls are part of the problem."""
+    from wflow import problems
+
+    if "wall_mass" not in solution.diagnostics or not len(solution.times):
+        return 0.0
+    problem = problems.stored(solution.provenance) if "config" in solution.provenance else None
+    return 0.0 if problem is not None and problem.walled else float(solution.diagnostics["wall_mass"].max())
 
 
 def _table(left: Sequence[str], right: Sequence[str]) -> Table:

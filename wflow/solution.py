@@ -188,6 +188,8 @@ class Solution:
             lines.append(f"  time              {self.times[0]:.6g} to {self.times[-1]:.6g}, {kept}")
             shown = [name for name in ("energy", "gap", "dissipation") if name in self.diagnostics]
             lines += [f"  {name:<17} {self.diagnostics[name][0]:.6g} to {self.diagnostics[name][-1]:.6g}" for name in shown]
+            if "wall_mass" in self.diagnostics:
+                lines.append(f"  mass at the walls {self.diagnostics['wall_mass'].max():.3g} at most, in the outermost cells of the grid")
             if {"gap_lower", "gap_upper"} <= set(self.diagnostics):
                 bounds = [f"[{self.diagnostics['gap_lower'][k]:.3g}, {self.diagnostics['gap_upper'][k]:.3g}]" for k in (0, -1)]
                 lines.append(f"  gap certified in  {bounds[0]} at the start, {bounds[1]} at the end")
