@@ -32,7 +32,7 @@ def machine_line() -> str:
     """Processor, cores this process may use, memory, versions of Python and the libraries, and the date (UTC)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = [f"Python {platform.python_version()}"]
-    for package in ("numpy", "scipy", "numba", "jax", "diffrax", "torch"):
+    for package in ("numpy", "scipy", "numba", "jax", "diffrax", "torch", "py-pde"):
         try:
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:  # a peer that is not installed is not part of this run

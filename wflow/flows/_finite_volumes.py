@@ -119,6 +119,34 @@ def _gather(flux: Array, first: bool, out: Array) -> None:
 
 
 @njit(parallel=True, fastmath=FASTMATH)
+def _carry(masses: Array, right: Array, left: Array, first: bool, out: Array) -> None:
+    """`_fluxes` and `_gather` in one pass over arrays (before, n, after), to the same bits."""
+    before, n, after = masses.shape
+    blocks = (after + BLOCK - 1) // BLOCK
+    for task in prange(before * blocks):
+        b, start = task // blocks, (task % blocks) * BLOCK
+        stop = min(start + BLOCK, after)
+        if first:
+            out[b, :, start:stop] = 0.0
+        if after == 1:  # what came through the face behind cell i stays in a register
+            behind = 0.0
+            for i in range(n - 1):
+                flux = right[b, i, 0] * masses[b, i, 0] - left[b, i, 0] * masses[b, i + 1, 0]
+                out[b, i, 0] = out[b, i, 0] - flux + behind
+                behind = flux
+            out[b, n - 1, 0] += behind
+            continue
+        came = np.zeros(stop - start)
+        for i in range(n - 1):
+            for j in range(start, stop):
+                flux = right[b, i, j] * masses[b, i, j] - left[b, i, j] * masses[b, i + 1, j]
+                out[b, i, j] = out[b, i, j] - flux + came[j - start]
+                came[j - start] = flux
+        for j in range(start, stop):
+            out[b, n - 1, j] += came[j - start]
+
+
+@njit(parallel=True, fastmath=FASTMATH)
 def _outflow(right: Array, left: Array, limited: bool, first: bool, out: Array) -> None:
     """Add to `out` the rate at which an Euler step may empty each cell through the faces of this axis; onto zeros if `first`."""
     before, n, after = out.shape
@@ -197,8 +225,12 @@ class FiniteVolumes:
         """dm/dt (n,) of masses (n,), a fresh array."""
         out = np.empty(masses.size)
         for k, axis in enumerate(self.axes):
-            before, flux = axis.shape[0], self._fluxes(masses, axis)
-            _jit.launch(_gather, 2e-9 * masses.size, flux.reshape(before, flux[0].size), k == 0, out.reshape(before, -1))
+            if self.limiter == _NONE:
+                arguments = (masses.reshape(axis.shape), axis.right, axis.left, k == 0, out.reshape(axis.shape))
+                _jit.launch(_carry, 4e-9 * masses.size, *arguments)
+            else:
+                before, flux = axis.shape[0], self._fluxes(masses, axis)
+                _jit.launch(_gather, 2e-9 * masses.size, flux.reshape(before, flux[0].size), k == 0, out.reshape(before, -1))
         return out
 
     def full_potential(self, masses: Array, potential: Array) -> Array:
