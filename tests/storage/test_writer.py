@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_to_and_a_file_that_cannot_be_read(tmp_p
         except PermissionError as error:
             print(error)
     """
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):  # others must be able to walk here
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):  # others must be able to walk here
         os.chmod(folder, folder.stat().st_mode | 0o111)
     done = script(body, tmp_path.parents[0], tmp_path)
     os.chmod(tmp_path, 0o755)
