@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         neurons,
         parallel,
         plotting,
+        policies,
         record,
         spaces,
         storage,
@@ -33,13 +34,13 @@ try:
 except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0.0.0"
 
-_MODULES = ("closed_forms", "energies", "flows", "integrators", "mdp", "measures", "meshes", "neurons", "parallel", "plotting", "record",
-            "spaces", "storage", "studies")  # fmt: skip
+_MODULES = ("closed_forms", "energies", "flows", "integrators", "mdp", "measures", "meshes", "neurons", "parallel", "plotting",
+            "policies", "record", "spaces", "storage", "studies")  # fmt: skip
 _NAMES = {"solve": "wflow.loop", "Solution": "wflow.loop", "Status": "wflow.loop", "open": "wflow.loop"}
 
 __all__ = [
     "Solution", "Status", "closed_forms", "energies", "flows", "integrators", "mdp", "measures", "meshes", "neurons", "open", "parallel",
-    "plotting", "record", "solve", "spaces", "storage", "studies",
+    "plotting", "policies", "record", "solve", "spaces", "storage", "studies",
 ]  # fmt: skip
 
 

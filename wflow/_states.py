@@ -47,10 +47,26 @@ def _moving(static: Mapping[str, Any], y: Array) -> Any:
     return GridMeasure._trusted((y,), static["masses"])
 
 
-# By ``state_kind``: points (N m); points (N m) and log weights (N); masses of the cells of a fixed grid; edges of cells of fixed mass.
+def _policy(static: Mapping[str, Any], y: Array) -> Any:
+    from wflow.flows._tabular_policy import log_normalised
+
+    weights = static["action_weights"]
+    return log_normalised(y.reshape(-1, len(weights)), weights)
+
+
+def _actor_critic(static: Mapping[str, Any], y: Array) -> Any:
+    from wflow.flows.actor_critic import split_state
+
+    return split_state(y, static["action_weights"], int(static["n_parameters"]))
+
+
+# By ``state_kind``: points (N m); points (N m) and log weights (N); masses of the cells of a fixed grid; edges of cells of fixed mass;
+# log π (n_s n_a); critic's parameters (d) and log π (n_s n_a).
 KINDS: dict[str, Callable[[Mapping[str, Any], Array], Any]] = {
     "particles": _particles,
     "weighted particles": _weighted,
     "grid": _grid,
     "moving grid": _moving,
+    "policy": _policy,
+    "actor-critic": _actor_critic,
 }

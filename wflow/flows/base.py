@@ -51,7 +51,8 @@ class Flow(Protocol):
         How ``wflow.open`` rebuilds a state from y without the flow. ``"particles"``: y holds points (N, m), and ``static()`` the
         ``"weights"`` (N,). ``"weighted particles"``: points (N, m), then log weights (N,), and ``static()`` the ``"shape"`` [N, m].
         ``"grid"``: masses of cells, and ``static()`` their edges ``"axis0"``, ``"axis1"``, ... ``"moving grid"``: edges (n + 1,), and
-        ``static()`` the ``"masses"`` (n,). Absent: states read from a file are flat arrays.
+        ``static()`` the ``"masses"`` (n,). ``"policy"``: log π, and ``static()`` the ``"shape"`` and the ``"action_weights"``;
+        ``"actor-critic"``: θ, then log π, and ``static()`` the ``"n_parameters"`` too. Absent: states read from a file are flat arrays.
     """
 
     def pack(self, initial: Any) -> Array:
