@@ -37,7 +37,7 @@ from wflow.settings import FREE_PROBLEMS, Composite, ConfigError, CustomProblem,
 
 __all__ = ["KINDS", "ConfigError", "Experiment", "Part", "builtin", "load", "part_of", "swept"]
 
-KINDS = ("agazzi_lu_bandit", "agazzi_lu_grid", "chain", "custom", "garnet", "gridworld", "three_armed_bandit", "tree")
+KINDS = ("agazzi_lu_bandit", "agazzi_lu_grid", "chain", "custom", "garnet", "gridworld", "pendulum", "three_armed_bandit", "tree")
 _ALL = (*KINDS, *FREE_PROBLEMS)
 _FOLDER = Path(__file__).parent / "experiments"
 
