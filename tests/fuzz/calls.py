@@ -157,6 +157,7 @@ def _problems() -> list[Call]:
     library = {
         "garnet": {"n_states": 4, "n_actions": 2, "branching": 2, "seed": 1, **COLD},
         "gridworld": {"n_rows": 2, "n_columns": 3, "walls": [(0, 1)], "goal": (1, 2), "slip": 0.125, **COLD},
+        "pendulum": {"n_angles": 3, "n_velocities": 4, "n_torques": 2, "time_step": 0.05, **COLD},
         "chain": {"H": 3, "n_actions": 2, "temperature": 0.25},
         "tree": {"reward": 1.0, **COLD},
         "three_armed_bandit": {"temperature": 0.25},

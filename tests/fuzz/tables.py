@@ -85,10 +85,12 @@ _LIBRARY: dict[str, dict[str, Draw]] = {  # all arguments; those of _NEEDED are 
     "garnet": {"n_states": _count(3, 6), "n_actions": _SIZE, "branching": _count(1, 3), "seed": _SEED, "discount": _DISCOUNT, **_COLD},
     "gridworld": {"n_rows": _count(2, 4), "n_columns": _count(2, 4), "walls": _one([], [[0, 1]]), "goal": _one([0, 0], [1, 1]),
                   "slip": _number(0.0, 1.0), "discount": _DISCOUNT, **_COLD},
+    "pendulum": {"n_angles": _count(2, 5), "n_velocities": _count(2, 5), "n_torques": _SIZE, "time_step": _number(0.01, 0.2),
+                 "discount": _DISCOUNT, "temperature": _TEMPERATURE},
     "three_armed_bandit": _COLD,
     "tree": {"reward": _number(-3.0, 3.0), "discount": _number(0.1, 0.9), **_COLD},
 }  # fmt: skip
-_NEEDED = {"n_states", "n_actions", "H", "branching", "n_rows", "n_columns"}
+_NEEDED = {"n_states", "n_actions", "H", "branching", "n_rows", "n_columns", "n_angles", "n_velocities", "n_torques"}
 _STEP = _log(0.01, 1.0)
 
 
